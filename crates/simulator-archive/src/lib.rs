@@ -1,0 +1,34 @@
+//! Recorded Solana history: an archive is a directory, or a prefix in an object store, of immutable segments plus one
+//! manifest. Blocks stand in block segments; keyframes hold the state of every known account at one slot.
+//!
+//! * [`Archive`] opens and reads one: [`Archive::blocks`], [`Archive::accounts_at`].
+//! * [`import::ledger::import`] makes one from a ledger directory; [`ArchiveWriter`] makes one from values.
+//! * [`verify`] re-reads one, byte by byte.
+//!
+//! The format is described in `docs/archive.md`. Nothing here knows the virtual machine or the wire protocol.
+
+mod codec;
+mod digest;
+mod error;
+pub mod import;
+mod location;
+mod manifest;
+pub mod model;
+mod reader;
+mod verify;
+mod writer;
+
+pub use codec::DecodeError;
+pub use digest::{ArchiveDigest, Digest, ParseDigestError};
+pub use error::{ArchiveError, MalformedError, ManifestError, WriteError};
+pub use location::{Location, LocationError};
+pub use manifest::{Coverage, Gap, Importer, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source, SourceFile};
+pub use reader::{AccountReader, Archive, BlockReader};
+pub use verify::{VerifyProgress, VerifyReport, verify};
+pub use writer::{ArchiveWriter, Description, SegmentLimits};
+
+/// The format version that this crate writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The name of the object that holds the manifest.
+pub const MANIFEST_NAME: &str = "manifest.json";

@@ -1,0 +1,195 @@
+//! What an archive holds: the data of `manifest.json` (`docs/archive.md`, section 2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{ArchiveDigest, Digest};
+use crate::model::Slot;
+
+/// The contents of an archive. Its digest names the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of the format, [`crate::FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The genesis hash of the cluster in base58, where it is known.
+    pub genesis_hash: Option<String>,
+    /// The slot of the first block.
+    pub first_slot: Slot,
+    /// The slot of the last block.
+    pub last_slot: Slot,
+    /// Number of blocks.
+    pub blocks: u64,
+    /// Number of transactions in the blocks.
+    pub transactions: u64,
+    /// How many of the transactions have a recorded outcome.
+    pub outcomes: u64,
+    /// What the absence of an account from a keyframe means.
+    pub scope: Scope,
+    /// Why the scope is what it is.
+    pub scope_evidence: ScopeEvidence,
+    /// Where the range has holes.
+    pub coverage: Coverage,
+    /// The keyframes in slot order, each the state just before the block of that slot. The first is at or before
+    /// [`Self::first_slot`].
+    pub keyframes: Vec<Slot>,
+    /// What the archive was made from, one entry for each import.
+    pub sources: Vec<Source>,
+    /// Every other object of the archive: block segments in slot order, then the keyframes' segments in order of
+    /// slot and address.
+    pub segments: Vec<Segment>,
+}
+
+/// What the absence of an account from a keyframe means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    /// Every account of the chain is in the keyframe: one that is not there did not exist.
+    All,
+    /// Only some accounts are in the keyframe: one that is not there is unknown.
+    Listed,
+}
+
+/// What decided the scope of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScopeEvidence {
+    /// Whether the importer was told the scope; if not, it decided from the rest of the evidence.
+    pub given: bool,
+    /// Addresses in base58 that every complete state holds and that are not listed, sorted.
+    pub missing_accounts: Vec<String>,
+    /// How many vote accounts are listed.
+    pub vote_accounts: u64,
+    /// How many accounts were compared with the first balance that the blocks recorded for them.
+    pub checked_accounts: u64,
+    /// How many of these had lamports in the blocks and were not listed.
+    pub unlisted_accounts: u64,
+    /// How many of these were listed with other lamports.
+    pub differing_accounts: u64,
+    /// One of the accounts counted in the two fields above, in base58.
+    pub example: Option<String>,
+}
+
+/// How much of its slot range an archive holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Coverage {
+    /// Number of places where a block's parent is not in the archive, the first block aside. Blocks are missing there,
+    /// so that the state after it cannot be computed from the state before it. A skipped slot is no gap.
+    pub gaps: u64,
+    /// The first gap.
+    pub first_gap: Option<Gap>,
+}
+
+/// A place where blocks are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gap {
+    /// The last slot before the gap that has a block here.
+    pub after: Slot,
+    /// The slot of the block after the gap.
+    pub slot: Slot,
+    /// The slot of that block's parent, which is missing.
+    pub parent_slot: Slot,
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Source {
+    /// Which importer read it.
+    pub importer: Importer,
+    /// The files that were read.
+    pub files: Vec<SourceFile>,
+}
+
+/// The importers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Importer {
+    /// A ledger directory: plain files of blocks and accounts.
+    Ledger,
+    /// Not imported from files but written by a program.
+    Program,
+}
+
+/// One file that was imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceFile {
+    /// Its name, without the directory.
+    pub name: String,
+    /// Its size in bytes, as stored.
+    pub size: u64,
+    /// BLAKE3 of the file as stored.
+    pub digest: Digest,
+}
+
+/// One object of an archive beside the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Segment {
+    /// The object's name, below the archive's location.
+    pub name: String,
+    /// What it holds.
+    pub kind: SegmentKind,
+    /// The slot of its first block, or that of its keyframe.
+    pub first_slot: Slot,
+    /// The slot of its last block, or that of its keyframe.
+    pub last_slot: Slot,
+    /// Number of frames: one for each block, or one for each chunk of accounts.
+    pub frames: u32,
+    /// Number of transactions or accounts.
+    pub records: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// BLAKE3 of the whole object.
+    pub digest: Digest,
+    /// BLAKE3 of its index and footer, from the first index entry to the end of the object.
+    pub index_digest: Digest,
+}
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SegmentKind {
+    /// Blocks, one a frame, in slot order.
+    Blocks,
+    /// Accounts of a keyframe, in order of address.
+    Accounts,
+}
+
+impl Manifest {
+    /// The digest of an archive with this manifest.
+    pub fn digest(&self) -> ArchiveDigest {
+        Digest::of(&self.to_json())
+    }
+
+    /// Size of the archive's segments in bytes.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Number of accounts in the keyframe at `slot`.
+    pub fn accounts(&self, slot: Slot) -> u64 {
+        self.keyframe_segments(slot).map(|segment| segment.records).sum()
+    }
+
+    /// The block segments, in slot order.
+    pub fn block_segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments
+            .iter()
+            .filter(|segment| segment.kind == SegmentKind::Blocks)
+    }
+
+    /// The segments of the keyframe at `slot`, in order of address.
+    pub fn keyframe_segments(&self, slot: Slot) -> impl Iterator<Item = &Segment> {
+        self.segments
+            .iter()
+            .filter(move |segment| segment.kind == SegmentKind::Accounts && segment.first_slot == slot)
+    }
+
+    /// The canonical form: compact JSON, fields in the order of declaration.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain structs of numbers and strings always serialise")
+    }
+}
