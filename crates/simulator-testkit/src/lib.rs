@@ -1,0 +1,18 @@
+//! What the tests of several crates share. Nothing here is published, and no other crate depends on it outside its
+//! tests.
+//!
+//! * [`paths`]: where the samples are, and recordings that may or may not be there
+//! * [`ledger`]: synthetic ledger directories of any length, with valid, signed transactions
+//! * [`edit`]: changed and damaged copies of directories and files
+//! * [`accounts`]: account dumps, and what two of them differ in
+//! * [`text`]: text files, packed or not
+//! * [`seeded`]: numbers that look random and are the same in every run
+//!
+//! Everything works on files, so that a test can give the result to the real binary.
+
+pub mod accounts;
+pub mod edit;
+pub mod ledger;
+pub mod paths;
+pub mod seeded;
+pub mod text;
