@@ -14,3 +14,4 @@ mod wallets;
 
 pub use generate::{Ledger, LedgerError, generate};
 pub use options::{Features, LedgerOptions, Outcomes};
+pub use wallets::WalletEmpty;
