@@ -1,0 +1,81 @@
+//! Totals of a replay.
+
+use serde::{Deserialize, Serialize};
+use solana_address::Address;
+
+use super::OutcomeCounts;
+use crate::address;
+
+/// The JSON-RPC method that reads the totals: no parameters in, [`ReplaySummary`] out.
+pub const GET_REPLAY_SUMMARY: &str = "getReplaySummary";
+
+/// Totals of a replay, up to the last slot that was closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplaySummary {
+    /// Blocks that were executed.
+    pub slots: u64,
+    /// Numbers of historical transactions.
+    pub counts: OutcomeCounts,
+    /// Compute units that they used.
+    pub compute_units: u64,
+    /// How bank hashes compare.
+    pub bank_hashes: BankHashCounts,
+    /// Accounts whose state could not be reproduced from the archive.
+    #[serde(default)]
+    pub unreproduced: Vec<UnreproducedAccount>,
+    /// BLAKE3 over the ordered outcomes and the final state changes, hexadecimal: the same archive, options and engine
+    /// give the same digest on every machine.
+    pub result_digest: String,
+    /// The archive's digest, hexadecimal.
+    pub archive_digest: String,
+    /// The engine and its version.
+    pub engine: String,
+    /// First slot of the session's range.
+    pub first_slot: u64,
+    /// Last slot of the session's range.
+    pub last_slot: u64,
+    /// Transactions that the user sent.
+    pub injected: u64,
+    /// Whether the whole range has been executed.
+    pub complete: bool,
+}
+
+/// How bank hashes compare with the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BankHashCounts {
+    /// Slots whose bank hash is as recorded.
+    pub agreed: u64,
+    /// Slots whose bank hash differs.
+    pub differed: u64,
+    /// Slots whose bank hash is computed but not recorded.
+    pub unrecorded: u64,
+    /// The first slot that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_difference: Option<BankHashDifference>,
+    /// Why none is computed, where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+}
+
+/// A slot whose bank hash differs from the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BankHashDifference {
+    /// The slot.
+    pub slot: u64,
+    /// As the chain recorded it, base58.
+    pub recorded: String,
+    /// As the replay computed it, base58.
+    pub computed: String,
+}
+
+/// An account whose state could not be reproduced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreproducedAccount {
+    /// Its address.
+    #[serde(with = "address::one")]
+    pub account: Address,
+    /// Why.
+    pub reason: String,
+}
