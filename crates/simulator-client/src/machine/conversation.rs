@@ -1,0 +1,320 @@
+//! The state of one control conversation.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use simulator_api::{
+    BacktestError, BacktestRequest, BacktestResponse, Capability, DecodeError, PausedEvent, RequestId,
+    SequencedResponse,
+};
+use thiserror::Error;
+
+use super::request_ids::RequestIds;
+use super::{Arrival, Phase, SequenceCursor, Verdict, Wait};
+
+/// One client's conversation with one session.
+#[derive(Debug)]
+pub struct Conversation {
+    phase: Phase,
+    paused: Option<PausedEvent>,
+    cursor: SequenceCursor,
+    unread: VecDeque<Unread>,
+    unread_limit: usize,
+    requests_sent: u64,
+    /// The value of `requests_sent` from which on events belong to the current step.
+    step_began: u64,
+    capabilities: Vec<Capability>,
+    request_ids: RequestIds,
+}
+
+/// An event on its way to the caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The event, with its number.
+    pub event: SequencedResponse,
+    /// Whether it was received after the last continue was sent. One that was not is of an earlier step.
+    pub is_of_current_step: bool,
+}
+
+/// The event that a waiting call waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It is what the call wanted.
+    Answer(BacktestResponse),
+    /// What the call wanted will not come.
+    Refusal(BacktestResponse),
+}
+
+/// How far a waiting call has looked. Each call starts with a new one.
+#[derive(Debug, Default)]
+pub struct Scan(usize);
+
+/// What a call that waits for readiness found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The session waits for a continue.
+    Ready,
+    /// The session has reached the end of its range.
+    Completed,
+    /// The session reported an error first.
+    Failed(BacktestError),
+}
+
+/// Why a message is not an event.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// It does not decode.
+    #[error("the server sent a message that could not be decoded")]
+    Decode {
+        /// The message.
+        raw: String,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// Events before it are missing. The event itself is kept and delivered.
+    #[error("events {expected} to {} are missing", received - 1)]
+    Gap {
+        /// The number that should have come.
+        expected: u64,
+        /// The number that came.
+        received: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Unread {
+    event: SequencedResponse,
+    /// How many requests had been sent when it arrived.
+    after_requests: u64,
+}
+
+impl Conversation {
+    /// A conversation that begins with a create request. At most `unread_limit` events wait while a call looks for
+    /// another one; `id_prefix` begins the ids of its requests.
+    pub fn creating(unread_limit: usize, id_prefix: String) -> Self {
+        Self::new(Phase::Starting, None, unread_limit, id_prefix)
+    }
+
+    /// A conversation that begins with an attach request behind the event `last_sequence`.
+    pub fn attaching(last_sequence: Option<u64>, unread_limit: usize, id_prefix: String) -> Self {
+        Self::new(Phase::Attached, last_sequence, unread_limit, id_prefix)
+    }
+
+    fn new(phase: Phase, last_sequence: Option<u64>, unread_limit: usize, id_prefix: String) -> Self {
+        Self {
+            phase,
+            paused: None,
+            cursor: SequenceCursor::after(last_sequence),
+            unread: VecDeque::new(),
+            unread_limit,
+            requests_sent: 0,
+            step_began: 0,
+            capabilities: Vec::new(),
+            request_ids: RequestIds::new(id_prefix),
+        }
+    }
+
+    /// What the session is doing.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Where the session paused last.
+    pub fn last_pause(&self) -> Option<PausedEvent> {
+        self.paused
+    }
+
+    /// What the server announced that it speaks.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    /// Whether the session waits for a continue, and the caller has read so.
+    pub fn is_ready_for_continue(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. }) && self.unread_stop().is_none()
+    }
+
+    /// The number of the last event up to which the caller has read everything.
+    pub fn last_sequence(&self) -> Option<u64> {
+        match self.unread.iter().find_map(|unread| unread.event.seq_id) {
+            Some(first_unread) => first_unread.checked_sub(1),
+            None => self.cursor.last(),
+        }
+    }
+
+    /// Whether the caller has read everything that was received.
+    pub fn is_read(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Whether another event may be received before the caller reads one.
+    pub fn has_room(&self) -> bool {
+        self.unread.len() < self.unread_limit
+    }
+
+    /// The id that the next continue travels with, if any.
+    pub fn assign_request_id(&mut self, chosen: Option<RequestId>) -> Option<RequestId> {
+        self.request_ids.assign(chosen)
+    }
+
+    /// Takes note of a request that was sent.
+    pub fn on_sent(&mut self, request: &BacktestRequest) {
+        self.requests_sent += 1;
+        if matches!(request, BacktestRequest::Continue(_) | BacktestRequest::ContinueTo(_)) {
+            self.step_began = self.requests_sent;
+            self.phase = mem::replace(&mut self.phase, Phase::Starting).after_continue();
+        }
+    }
+
+    /// Takes a message of the server.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] if it cannot be decoded, or if events before it are missing; in the latter case it is kept.
+    pub fn handle_message(&mut self, text: &str) -> Result<(), ProtocolError> {
+        let event = SequencedResponse::from_json(text).map_err(|source| ProtocolError::Decode {
+            raw: text.to_owned(),
+            source,
+        })?;
+        match event.seq_id.map(|number| (number, self.cursor.observe(number))) {
+            Some((_, Arrival::Duplicate)) => Ok(()),
+            Some((received, Arrival::Gap { expected })) => {
+                self.keep(event);
+                Err(ProtocolError::Gap { expected, received })
+            }
+            Some((_, Arrival::Next)) | None => {
+                self.keep(event);
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(&mut self, event: SequencedResponse) {
+        self.phase = mem::replace(&mut self.phase, Phase::Starting).after_event(&event.response);
+        match &event.response {
+            BacktestResponse::Paused(position) => self.paused = Some(*position),
+            BacktestResponse::SessionCreated(opened) | BacktestResponse::SessionAttached(opened) => {
+                self.capabilities.clone_from(&opened.capabilities);
+                self.request_ids
+                    .announce(opened.capabilities.contains(&Capability::RequestId));
+            }
+            _ => {}
+        }
+        self.unread.push_back(Unread {
+            event,
+            after_requests: self.requests_sent,
+        });
+    }
+
+    /// The oldest unread event.
+    pub fn next_event(&mut self) -> Option<Delivery> {
+        let Unread { event, after_requests } = self.unread.pop_front()?;
+        Some(Delivery {
+            event,
+            is_of_current_step: after_requests >= self.step_began,
+        })
+    }
+
+    /// The event that `wait` waits for, if it is there. It is taken out of the unread events, except the end of the
+    /// range, which stays for the caller to read with its summary.
+    pub fn take_reply(&mut self, wait: &Wait, scan: &mut Scan) -> Option<Reply> {
+        let since = if wait.is_for_reply() {
+            self.requests_sent
+        } else {
+            self.step_began
+        };
+        let verdict = |event: &BacktestResponse| match wait.judge(event) {
+            Verdict::Unrelated => None,
+            verdict => Some(verdict),
+        };
+        let (index, verdict) = self.find(since, scan, verdict)?;
+        let event = self.take(index);
+        Some(if verdict == Verdict::Answer {
+            Reply::Answer(event)
+        } else {
+            Reply::Refusal(event)
+        })
+    }
+
+    /// Whether the current step has come to a stop. The stop is taken out of the unread events, and so is an error;
+    /// the end of the range stays.
+    pub fn take_readiness(&mut self, scan: &mut Scan) -> Option<Readiness> {
+        if let Some(error) = self.take_step_error(scan) {
+            return Some(Readiness::Failed(error));
+        }
+        match &self.phase {
+            Phase::Completed => Some(Readiness::Completed),
+            Phase::Failed(error) => Some(Readiness::Failed(error.clone())),
+            Phase::Waiting { .. } => {
+                if let Some(index) = self.unread_stop() {
+                    self.unread.remove(index);
+                }
+                Some(Readiness::Ready)
+            }
+            Phase::Starting | Phase::Attached | Phase::Running { .. } => None,
+        }
+    }
+
+    /// Drops the newest unread events that exceed the limit, and says how many. For a conversation that ends.
+    pub fn drop_excess(&mut self, scan: &mut Scan) -> usize {
+        let excess = self.unread.len().saturating_sub(self.unread_limit);
+        self.unread.truncate(self.unread_limit);
+        scan.0 = scan.0.min(self.unread.len());
+        excess
+    }
+
+    fn take_step_error(&mut self, scan: &mut Scan) -> Option<BacktestError> {
+        let error = |event: &BacktestResponse| match event {
+            BacktestResponse::Error(BacktestError::SimulationError { .. }) => None,
+            BacktestResponse::Error(error) => Some(error.clone()),
+            _ => None,
+        };
+        let (index, error) = self.find(self.step_began, scan, error)?;
+        self.unread.remove(index);
+        Some(error)
+    }
+
+    /// The first event that was not looked at before, came after `since` requests or more, and gives a value.
+    fn find<T>(
+        &self,
+        since: u64,
+        scan: &mut Scan,
+        value: impl Fn(&BacktestResponse) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let first = scan
+            .0
+            .max(self.unread.partition_point(|unread| unread.after_requests < since));
+        let found = self
+            .unread
+            .range(first.min(self.unread.len())..)
+            .position(|unread| value(&unread.event.response).is_some());
+        scan.0 = found.map_or(self.unread.len(), |offset| first + offset);
+        let index = first + found?;
+        Some((index, value(&self.unread[index].event.response)?))
+    }
+
+    fn take(&mut self, index: usize) -> BacktestResponse {
+        if self.unread[index].event.response.is_completed() {
+            return self.unread[index].event.response.clone();
+        }
+        let taken = self
+            .unread
+            .remove(index)
+            .expect("the index was found in this queue just before");
+        taken.event.response
+    }
+
+    /// The newest unread event of the current step by which the session stopped.
+    fn unread_stop(&self) -> Option<usize> {
+        let is_stop = |unread: &Unread| {
+            unread.after_requests >= self.step_began
+                && matches!(
+                    unread.event.response,
+                    BacktestResponse::ReadyForContinue | BacktestResponse::Paused(_)
+                )
+        };
+        self.unread.iter().rposition(is_stop)
+    }
+}

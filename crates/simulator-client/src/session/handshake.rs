@@ -1,0 +1,135 @@
+//! How a session is opened: created, attached to, resumed.
+
+use std::time::Duration;
+
+use simulator_api::{
+    AttachBacktestSessionRequest, BacktestRequest, BacktestResponse, Capability, CreateBacktestSessionRequest,
+    SessionId, SessionOpened,
+};
+use url::Url;
+
+use super::link::Link;
+use super::{BacktestSession, LogRaw, OpenedSession};
+use crate::Limits;
+use crate::create_session::required_capabilities;
+use crate::error::{BacktestClientError, BacktestClientResult};
+use crate::http::HttpClient;
+use crate::ids::unique_name;
+use crate::machine::{Conversation, Phase, Wait};
+use crate::rpc::RpcEndpoint;
+use crate::transport::BoxTransport;
+use crate::urls::resolve_rpc_endpoint;
+
+/// An open connection on which no session has been opened yet.
+pub(crate) struct Opening {
+    pub(crate) transport: BoxTransport,
+    pub(crate) control_url: Url,
+    pub(crate) limits: Limits,
+    pub(crate) log_raw: LogRaw,
+    pub(crate) http: HttpClient,
+}
+
+impl Opening {
+    /// Creates a session.
+    pub(crate) async fn create(self, request: CreateBacktestSessionRequest) -> BacktestClientResult<BacktestSession> {
+        let required = required_capabilities(&request.request);
+        let conversation = Conversation::creating(self.limits.unread_events, unique_name());
+        let session = self.open(conversation, &request.into(), &Wait::SessionCreated).await?;
+        if let Some(capability) = required
+            .into_iter()
+            .find(|wanted| !session.capabilities().contains(wanted))
+        {
+            session.discard().await;
+            return Err(BacktestClientError::MissingCapability { capability });
+        }
+        Ok(session)
+    }
+
+    /// Attaches to a session behind the event `last_sequence`.
+    pub(crate) async fn attach(
+        self,
+        session_id: SessionId,
+        last_sequence: Option<u64>,
+    ) -> BacktestClientResult<BacktestSession> {
+        let conversation = Conversation::attaching(last_sequence, self.limits.unread_events, unique_name());
+        let request = BacktestRequest::AttachBacktestSession(AttachBacktestSessionRequest {
+            session_id,
+            last_sequence,
+        });
+        self.open(conversation, &request, &Wait::SessionAttached).await
+    }
+
+    async fn open(
+        self,
+        conversation: Conversation,
+        request: &BacktestRequest,
+        wait: &Wait,
+    ) -> BacktestClientResult<BacktestSession> {
+        let Self {
+            transport,
+            control_url,
+            limits,
+            log_raw,
+            http,
+        } = self;
+        let mut link = Link::new(transport, conversation, limits.clone(), log_raw);
+        let context = "open a session";
+        link.send(request, None).await?;
+        let opened = match link.wait(wait, context, None).await? {
+            BacktestResponse::SessionCreated(opened) | BacktestResponse::SessionAttached(opened) => opened,
+            other => {
+                return Err(BacktestClientError::UnexpectedResponse {
+                    context,
+                    response: Box::new(other),
+                });
+            }
+        };
+        let opened = OpenedSession::new(&control_url, opened, limits, http)?;
+        Ok(BacktestSession { link, opened })
+    }
+}
+
+impl OpenedSession {
+    fn new(control_url: &Url, opened: SessionOpened, limits: Limits, http: HttpClient) -> BacktestClientResult<Self> {
+        let url = resolve_rpc_endpoint(control_url, &opened.rpc_endpoint)?;
+        Ok(Self {
+            session_id: opened.session_id,
+            #[cfg(feature = "solana-rpc-client")]
+            solana_rpc: super::solana_rpc::SolanaRpc::new(&url, &limits),
+            rpc: RpcEndpoint::shared(url, limits, http),
+            task_id: opened.task_id,
+            session_name: opened.session_name,
+        })
+    }
+}
+
+impl BacktestSession {
+    /// Lets a session that was attached to go on, and waits for the server's confirmation. Events that arrive first
+    /// stay unread. A session whose end is replayed instead counts as resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`Remote`](BacktestClientError::Remote) if the server refuses; an error of the session itself, replayed, is an
+    /// event and not a refusal. Otherwise as [`next_event`](Self::next_event).
+    pub async fn resume_attached_session(&mut self) -> BacktestClientResult<()> {
+        self.link.send(&BacktestRequest::ResumeAttachedSession, None).await?;
+        match self.link.wait(&Wait::Resumed, "resume the session", None).await {
+            Ok(_success) => Ok(()),
+            Err(BacktestClientError::Closed { .. }) if self.link.conversation.phase() == &Phase::Completed => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the server announced `capability`.
+    pub fn has_capability(&self, capability: &Capability) -> bool {
+        self.capabilities().contains(capability)
+    }
+
+    /// Closes a session that is of no use. That it could not be closed changes nothing for the caller.
+    async fn discard(mut self) {
+        let limit: Option<Duration> = None;
+        if let Err(error) = self.close(limit).await {
+            tracing::debug!(%error, "the session that was not usable could not be closed");
+        }
+    }
+}

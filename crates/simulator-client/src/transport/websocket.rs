@@ -1,0 +1,114 @@
+//! The real connection: a WebSocket over TCP or TLS.
+
+use std::future::ready;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::TlsError;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+use tokio_tungstenite::{Connector as TlsConnector, WebSocketStream, connect_async_tls_with_config};
+
+use super::{BoxTransport, CloseReason, ConnectRequest, Connector, Frame, TransportError, tls};
+use crate::Limits;
+
+/// Connects over TCP, with TLS for `wss` addresses.
+#[derive(Clone, Debug)]
+pub struct WebSocketConnector {
+    config: WebSocketConfig,
+}
+
+impl WebSocketConnector {
+    /// A connector that refuses frames and messages larger than `limits` say.
+    pub fn new(limits: &Limits) -> Self {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(limits.message_bytes))
+            .max_frame_size(Some(limits.frame_bytes));
+        Self { config }
+    }
+}
+
+impl Default for WebSocketConnector {
+    fn default() -> Self {
+        Self::new(&Limits::default())
+    }
+}
+
+impl Connector for WebSocketConnector {
+    fn connect(&self, request: ConnectRequest) -> BoxFuture<'_, Result<BoxTransport, TransportError>> {
+        open(request, self.config).boxed()
+    }
+}
+
+/// Makes a connection of an upgraded WebSocket, over whatever stream it runs.
+pub fn from_socket<S>(socket: WebSocketStream<S>) -> BoxTransport
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+{
+    let frames = socket
+        .sink_map_err(TransportError::from)
+        .with(|frame: Frame| ready(Ok::<_, TransportError>(Message::from(frame))))
+        .filter_map(|received| ready(incoming(received)));
+    Box::pin(frames)
+}
+
+async fn open(request: ConnectRequest, config: WebSocketConfig) -> Result<BoxTransport, TransportError> {
+    let tls = match request.url.scheme() {
+        "wss" => TlsConnector::Rustls(tls::config().map_err(tls_error)?),
+        _ => TlsConnector::Plain,
+    };
+    let mut upgrade = request.url.as_str().into_client_request()?;
+    upgrade.headers_mut().extend(request.headers);
+    let without_nagle = true;
+    let (socket, _response) = connect_async_tls_with_config(upgrade, Some(config), without_nagle, Some(tls)).await?;
+    Ok(from_socket(socket))
+}
+
+fn tls_error(error: rustls::Error) -> TransportError {
+    WebSocketError::Tls(TlsError::from(error)).into()
+}
+
+fn incoming(received: Result<Message, WebSocketError>) -> Option<Result<Frame, TransportError>> {
+    match received {
+        // A library that reads never hands out raw frames; there is nothing to tell a caller about one.
+        Ok(Message::Frame(_)) => None,
+        Ok(Message::Text(text)) => Some(Ok(Frame::Text(text.as_str().to_owned()))),
+        Ok(Message::Binary(bytes)) => Some(Ok(Frame::Binary(bytes))),
+        Ok(Message::Ping(bytes)) => Some(Ok(Frame::Ping(bytes))),
+        Ok(Message::Pong(bytes)) => Some(Ok(Frame::Pong(bytes))),
+        Ok(Message::Close(frame)) => Some(Ok(Frame::Close(frame.map(CloseReason::from)))),
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+impl From<Frame> for Message {
+    fn from(frame: Frame) -> Self {
+        match frame {
+            Frame::Text(text) => Self::text(text),
+            Frame::Binary(bytes) => Self::Binary(bytes),
+            Frame::Ping(bytes) => Self::Ping(bytes),
+            Frame::Pong(bytes) => Self::Pong(bytes),
+            Frame::Close(reason) => Self::Close(reason.map(CloseFrame::from)),
+        }
+    }
+}
+
+impl From<CloseFrame> for CloseReason {
+    fn from(frame: CloseFrame) -> Self {
+        Self {
+            code: frame.code,
+            text: frame.reason.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<CloseReason> for CloseFrame {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            code: reason.code,
+            reason: reason.text.into(),
+        }
+    }
+}
