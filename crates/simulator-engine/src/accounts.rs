@@ -1,0 +1,213 @@
+//! The accounts a session sees: a shared, immutable base and what the session changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ahash::HashMap;
+use simulator_archive::Scope;
+use simulator_archive::model::Account;
+use solana_account::{AccountSharedData, ReadableAccount};
+use solana_pubkey::Pubkey;
+
+/// What is known about one address.
+///
+/// "It does not exist" and "we do not know it" are different answers: an archive that lists only some accounts
+/// cannot say of any other address that it is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup {
+    /// The account exists and this is its state.
+    Known(AccountSharedData),
+    /// The account does not exist.
+    Absent,
+    /// The archive does not say whether the account exists.
+    Unknown,
+}
+
+impl Lookup {
+    /// The account's state, if it is known to exist.
+    #[must_use]
+    pub fn known(self) -> Option<AccountSharedData> {
+        match self {
+            Self::Known(account) => Some(account),
+            Self::Absent | Self::Unknown => None,
+        }
+    }
+}
+
+/// The accounts at the start of an archive, shared by every session over it.
+#[derive(Debug)]
+pub struct AccountBase {
+    accounts: HashMap<Pubkey, AccountSharedData>,
+    scope: Scope,
+}
+
+impl AccountBase {
+    /// Collects the accounts of a keyframe. Accounts without lamports do not exist and are left out.
+    pub fn from_accounts(accounts: impl IntoIterator<Item = (Pubkey, Account)>, scope: Scope) -> Self {
+        let accounts = accounts
+            .into_iter()
+            .filter(|(_, account)| account.lamports > 0)
+            .map(|(address, account)| (address, to_shared(account)))
+            .collect();
+        Self { accounts, scope }
+    }
+
+    /// Whether the base holds every account of the chain, or only some.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// How many accounts the base holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether the base holds no account at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// The accounts, in no particular order: only for what does not depend on it.
+    pub(crate) fn iter_unordered(&self) -> impl Iterator<Item = (&Pubkey, &AccountSharedData)> {
+        self.accounts.iter()
+    }
+}
+
+/// The account store of one session.
+#[derive(Debug)]
+pub(crate) struct AccountStore {
+    base: Arc<AccountBase>,
+    /// What the session wrote; `None` is an account that was removed.
+    written: HashMap<Pubkey, Option<AccountSharedData>>,
+    /// The state before the open slot of every account that the slot has written so far.
+    before_slot: HashMap<Pubkey, Option<AccountSharedData>>,
+}
+
+impl AccountStore {
+    pub(crate) fn new(base: Arc<AccountBase>) -> Self {
+        Self {
+            base,
+            written: HashMap::default(),
+            before_slot: HashMap::default(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.base.scope
+    }
+
+    /// The account, if it is known to exist.
+    pub(crate) fn get(&self, address: &Pubkey) -> Option<&AccountSharedData> {
+        match self.written.get(address) {
+            Some(written) => written.as_ref(),
+            None => self.base.accounts.get(address),
+        }
+    }
+
+    pub(crate) fn lookup(&self, address: &Pubkey) -> Lookup {
+        match self.get(address) {
+            Some(account) => Lookup::Known(account.clone()),
+            None if self.is_known(address) => Lookup::Absent,
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Whether the store can say what stands at this address, be it nothing.
+    pub(crate) fn is_known(&self, address: &Pubkey) -> bool {
+        self.base.scope == Scope::All || self.written.contains_key(address) || self.base.accounts.contains_key(address)
+    }
+
+    /// Stores an account. One without lamports ceases to exist.
+    pub(crate) fn put(&mut self, address: Pubkey, account: AccountSharedData) {
+        let account = (account.lamports() > 0).then_some(account);
+        self.replace(address, account);
+    }
+
+    /// Removes an account.
+    pub(crate) fn remove(&mut self, address: &Pubkey) {
+        self.replace(*address, None);
+    }
+
+    /// Notes that nothing stands at an address of which the base knows nothing.
+    pub(crate) fn assume_absent(&mut self, address: &Pubkey) {
+        if !self.is_known(address) {
+            self.written.insert(*address, None);
+        }
+    }
+
+    fn replace(&mut self, address: Pubkey, account: Option<AccountSharedData>) {
+        let before = match self.written.insert(address, account) {
+            Some(written) => written,
+            None => self.base.accounts.get(&address).cloned(),
+        };
+        self.before_slot.entry(address).or_insert(before);
+    }
+
+    /// Hands out what the slot changed, each address with its state before, and begins a new slot.
+    pub(crate) fn take_slot_changes(&mut self) -> HashMap<Pubkey, Option<AccountSharedData>> {
+        std::mem::take(&mut self.before_slot)
+    }
+
+    /// What the session changed, sorted by address; `None` is an account that was removed. An account that was
+    /// written back as it was is no change.
+    pub(crate) fn changes(&self) -> BTreeMap<Pubkey, Option<&AccountSharedData>> {
+        self.written
+            .iter()
+            .filter(|(address, account)| account.as_ref() != self.base.accounts.get(*address))
+            .map(|(address, account)| (*address, account.as_ref()))
+            .collect()
+    }
+
+    /// Addresses greater than `after` of all existing accounts, sorted, at most `limit`.
+    pub(crate) fn addresses_after(&self, after: Option<&Pubkey>, limit: usize) -> Vec<Pubkey> {
+        let is_later = |address: &&Pubkey| after.is_none_or(|after| *address > after);
+        let mut addresses: Vec<Pubkey> = self
+            .base
+            .accounts
+            .keys()
+            .filter(|address| !self.written.contains_key(*address))
+            .chain(
+                self.written
+                    .iter()
+                    .filter(|(_, account)| account.is_some())
+                    .map(|(address, _)| address),
+            )
+            .filter(is_later)
+            .copied()
+            .collect();
+        if addresses.len() > limit {
+            addresses.select_nth_unstable(limit);
+            addresses.truncate(limit);
+        }
+        addresses.sort_unstable();
+        addresses
+    }
+
+    /// Every existing account, in no particular order: only for sums that do not depend on it.
+    pub(crate) fn iter_unordered(&self) -> impl Iterator<Item = (&Pubkey, &AccountSharedData)> {
+        let base = self
+            .base
+            .iter_unordered()
+            .filter(|(address, _)| !self.written.contains_key(*address));
+        let written = self
+            .written
+            .iter()
+            .filter_map(|(address, account)| Some((address, account.as_ref()?)));
+        base.chain(written)
+    }
+}
+
+/// The runtime's form of a recorded account.
+#[must_use]
+pub fn to_shared(account: Account) -> AccountSharedData {
+    AccountSharedData::from(solana_account::Account {
+        lamports: account.lamports,
+        data: account.data.into(),
+        owner: account.owner,
+        executable: account.executable,
+        rent_epoch: account.rent_epoch,
+    })
+}

@@ -1,0 +1,271 @@
+//! Transactions of recorded blocks: executed, committed, compared with the record.
+
+use simulator_archive::Scope;
+use simulator_archive::model::Outcome;
+use solana_account::{AccountSharedData, ReadableAccount};
+use solana_pubkey::Pubkey;
+use solana_runtime_transaction::transaction_meta::TransactionMeta;
+use solana_sdk_ids::bpf_loader_upgradeable;
+use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+
+use crate::block::{DecodedBlock, first_signature};
+use crate::check::{Origin, Sanitized};
+use crate::divergence::differing_fields;
+use crate::execute::Effects;
+use crate::outcome;
+use crate::replay::{OpenSlot, Replay};
+use crate::report::{
+    AccountDiff, AccountDiffs, Divergence, DivergenceClass, Execution, OutcomeField, Skip, TransactionReport,
+    Unverifiable, Verdict,
+};
+use crate::runtime::program_data_address;
+
+/// What executing a transaction came to.
+pub(crate) struct Executed {
+    pub(crate) execution: Execution,
+    pub(crate) account_keys: Vec<Pubkey>,
+    /// Accounts that it may write, whether it did or not.
+    pub(crate) writable_keys: Vec<Pubkey>,
+    pub(crate) programs: Vec<Pubkey>,
+    pub(crate) account_diffs: Vec<AccountDiff>,
+}
+
+impl Replay {
+    /// Executes one transaction of the open block and compares it with its record.
+    pub(crate) fn execute_historical(&mut self, block: &DecodedBlock, index: usize) -> TransactionReport {
+        let transaction = &block.transactions()[index];
+        let recorded = block.block().transactions[index].outcome.as_ref();
+        let executed = match self.ignored_signer(transaction) {
+            Some(signer) => Executed::skipped(transaction, Skip::IgnoredSigner(signer)),
+            None => self.execute_and_commit(transaction, Origin::Block, recorded),
+        };
+        let verdict = self.judge(&executed, recorded);
+        let report = TransactionReport {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            signature: first_signature(transaction),
+            account_keys: executed.account_keys,
+            programs: executed.programs,
+            execution: executed.execution,
+            verdict,
+            account_diffs: executed.account_diffs,
+        };
+        self.recorder.historical(&report);
+        report
+    }
+
+    fn ignored_signer(&self, transaction: &VersionedTransaction) -> Option<Pubkey> {
+        let signers = usize::from(transaction.message.header().num_required_signatures);
+        let keys = transaction.message.static_account_keys();
+        keys.iter()
+            .take(signers)
+            .find(|key| self.options.ignored_signers.contains(*key))
+            .copied()
+    }
+
+    /// Executes a transaction in the open slot and stores what it changed.
+    pub(crate) fn execute_and_commit(
+        &mut self,
+        transaction: &VersionedTransaction,
+        origin: Origin,
+        recorded: Option<&Outcome>,
+    ) -> Executed {
+        let mut open = self.open.take().expect("callers have checked that a slot is open");
+        let sanitized = self.machine(&open).sanitize(transaction.clone());
+        let executed = match sanitized {
+            Err(error) => Executed::refused(transaction, error),
+            Ok(sanitized) => self.run(&mut open, &sanitized, origin, recorded),
+        };
+        self.open = Some(open);
+        executed
+    }
+
+    fn run(
+        &mut self,
+        open: &mut OpenSlot,
+        transaction: &Sanitized,
+        origin: Origin,
+        recorded: Option<&Outcome>,
+    ) -> Executed {
+        let keys = outcome::account_keys(transaction);
+        if let Some(unknown) = self.unknown_account(transaction, &keys, recorded) {
+            return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
+        }
+        if self.seen.contains(transaction.message_hash()) {
+            return Executed::of(
+                transaction,
+                keys,
+                Execution::Refused(TransactionError::AlreadyProcessed),
+            );
+        }
+        let effects = match self.machine(open).execute(transaction, origin) {
+            Ok(effects) => effects,
+            Err(error) => return Executed::of(transaction, keys, Execution::Refused(error)),
+        };
+        self.seen.insert(*transaction.message_hash());
+        open.fees.transaction += effects.transaction_fee;
+        open.fees.priority += effects.priority_fee;
+        open.fees.signatures += effects.signatures;
+        self.runtime.merge_programs(open.block.block().slot, &effects.programs);
+        let (outcome, account_diffs) = self.commit(effects);
+        let mut executed = Executed::of(transaction, keys, Execution::Processed(outcome));
+        executed.account_diffs = account_diffs;
+        executed
+    }
+
+    fn commit(&mut self, effects: Effects) -> (Outcome, Vec<AccountDiff>) {
+        let mut diffs = Vec::new();
+        for (address, account) in effects.writes {
+            if self.options.account_diffs == AccountDiffs::Record {
+                diffs.extend(diff(address, self.accounts.get(&address), &account));
+            }
+            self.accounts.put(address, account);
+        }
+        diffs.sort_by_key(|diff| diff.address);
+        (effects.outcome, diffs)
+    }
+
+    /// The first account that the transaction needs and the archive says nothing of. What a recorded balance shows
+    /// to be empty is known to be absent.
+    fn unknown_account(
+        &mut self,
+        transaction: &Sanitized,
+        keys: &[Pubkey],
+        recorded: Option<&Outcome>,
+    ) -> Option<Pubkey> {
+        if self.accounts.scope() == Scope::All {
+            return None;
+        }
+        for (index, key) in keys.iter().enumerate() {
+            if recorded.and_then(|recorded| recorded.pre_balances.get(index)) == Some(&0) {
+                self.accounts.assume_absent(key);
+            }
+        }
+        keys.iter()
+            .copied()
+            .chain(self.program_data_of(transaction))
+            .find(|key| !self.accounts.is_known(key))
+    }
+
+    /// Where the code of the upgradeable programs that a transaction names is kept.
+    fn program_data_of(&self, transaction: &Sanitized) -> Vec<Pubkey> {
+        let is_upgradeable = |key: &&Pubkey| {
+            self.accounts
+                .get(key)
+                .is_some_and(|account| account.executable() && *account.owner() == bpf_loader_upgradeable::ID)
+        };
+        let message = solana_svm_transaction::svm_message::SVMMessage::account_keys(transaction);
+        message
+            .iter()
+            .filter(is_upgradeable)
+            .map(program_data_address)
+            .collect()
+    }
+
+    fn judge(&mut self, executed: &Executed, recorded: Option<&Outcome>) -> Verdict {
+        let inherited = self.lineage.of(&executed.account_keys);
+        if let Some(class) = inherited {
+            self.lineage.reach(&executed.writable_keys, class);
+        }
+        match (&executed.execution, recorded) {
+            (Execution::Skipped(skip), _) => {
+                let class = match skip {
+                    Skip::IgnoredSigner(_) => DivergenceClass::Overridden,
+                    Skip::UnknownAccount(_) => DivergenceClass::UnknownAccount,
+                };
+                self.lineage.reach(&executed.writable_keys, class);
+                if matches!(skip, Skip::IgnoredSigner(_)) {
+                    self.proof.session_changed();
+                }
+                Verdict::Unverifiable(Unverifiable::Skipped(skip.clone()))
+            }
+            (_, None) => Verdict::Unverifiable(Unverifiable::NoRecord),
+            (Execution::Refused(_), Some(_)) => self.diverged(executed, vec![OutcomeField::Processed], inherited),
+            (Execution::Processed(computed), Some(recorded)) => {
+                let fields = differing_fields(recorded, computed);
+                if fields.is_empty() {
+                    Verdict::Matched
+                } else {
+                    self.diverged(executed, fields, inherited)
+                }
+            }
+        }
+    }
+
+    fn diverged(
+        &mut self,
+        executed: &Executed,
+        fields: Vec<OutcomeField>,
+        inherited: Option<DivergenceClass>,
+    ) -> Verdict {
+        let class = inherited.unwrap_or(DivergenceClass::Engine);
+        self.lineage.reach(&executed.writable_keys, class);
+        Verdict::Diverged(Divergence {
+            fields,
+            class,
+            root: inherited.is_none(),
+        })
+    }
+}
+
+impl Executed {
+    fn of(transaction: &Sanitized, account_keys: Vec<Pubkey>, execution: Execution) -> Self {
+        let message = transaction.message();
+        let writable_keys = account_keys
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| message.is_writable(*index))
+            .map(|(_, key)| *key)
+            .collect();
+        let programs = outcome::invoked_programs(transaction, &account_keys, execution.outcome());
+        Self {
+            execution,
+            account_keys,
+            writable_keys,
+            programs,
+            account_diffs: Vec::new(),
+        }
+    }
+
+    fn skipped(transaction: &VersionedTransaction, skip: Skip) -> Self {
+        Self::unresolved(transaction, Execution::Skipped(skip))
+    }
+
+    pub(crate) fn refused(transaction: &VersionedTransaction, error: TransactionError) -> Self {
+        Self::unresolved(transaction, Execution::Refused(error))
+    }
+
+    /// A transaction of which only the static part is known.
+    fn unresolved(transaction: &VersionedTransaction, execution: Execution) -> Self {
+        let message = &transaction.message;
+        let account_keys = message.static_account_keys().to_vec();
+        let writable_keys = account_keys
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| message.is_maybe_writable(*index, None))
+            .map(|(_, key)| *key)
+            .collect();
+        let mut programs: Vec<Pubkey> = Vec::new();
+        for instruction in message.instructions() {
+            let program = account_keys.get(usize::from(instruction.program_id_index));
+            programs.extend(program.filter(|program| !programs.contains(program)).copied());
+        }
+        Self {
+            execution,
+            account_keys,
+            writable_keys,
+            programs,
+            account_diffs: Vec::new(),
+        }
+    }
+}
+
+/// What a write changed, if anything.
+fn diff(address: Pubkey, before: Option<&AccountSharedData>, after: &AccountSharedData) -> Option<AccountDiff> {
+    let after = (after.lamports() > 0).then_some(after);
+    (before != after).then(|| AccountDiff {
+        address,
+        before: before.cloned(),
+        after: after.cloned(),
+    })
+}

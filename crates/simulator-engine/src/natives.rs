@@ -1,0 +1,37 @@
+//! Accounts that every chain has, supplied where an archive lists only some accounts.
+
+use agave_feature_set::FeatureSet;
+use agave_precompiles::get_precompiles;
+use solana_account::{AccountSharedData, WritableAccount};
+use solana_builtins::BUILTINS;
+use solana_pubkey::Pubkey;
+use solana_sdk_ids::native_loader;
+
+use crate::accounts::AccountStore;
+
+/// Adds the accounts of builtin programs and precompiles that are not listed.
+pub(crate) fn supply(accounts: &mut AccountStore, features: &FeatureSet) {
+    for builtin in BUILTINS {
+        if builtin
+            .enable_feature_id
+            .is_none_or(|feature| features.is_active(&feature))
+        {
+            supply_one(accounts, &builtin.program_id, builtin.name.as_bytes());
+        }
+    }
+    for precompile in get_precompiles() {
+        if precompile.feature.is_none_or(|feature| features.is_active(&feature)) {
+            supply_one(accounts, &precompile.program_id, &[]);
+        }
+    }
+}
+
+fn supply_one(accounts: &mut AccountStore, address: &Pubkey, name: &[u8]) {
+    if accounts.is_known(address) {
+        return;
+    }
+    let mut account = AccountSharedData::new(1, 0, &native_loader::ID);
+    account.set_data_from_slice(name);
+    account.set_executable(true);
+    accounts.put(*address, account);
+}

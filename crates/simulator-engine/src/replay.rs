@@ -1,0 +1,380 @@
+//! A session's replay: the one place where recorded history is executed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use simulator_archive::Scope;
+use simulator_archive::model::Slot;
+use solana_account::AccountSharedData;
+use solana_hash::Hash;
+use solana_pubkey::Pubkey;
+use solana_svm::transaction_processor::TransactionProcessingEnvironment;
+use thiserror::Error;
+
+use crate::accounts::{AccountBase, AccountStore, Lookup};
+use crate::block::DecodedBlock;
+use crate::blockhash_queue::{BlockhashAge, BlockhashQueue, RecentBlockhash};
+use crate::check::Checker;
+use crate::digest::ResultDigest;
+use crate::execute::Machine;
+use crate::features::{self, FeatureChoice};
+use crate::fees::{CollectedFees, FeeRate};
+use crate::lineage::Lineage;
+use crate::natives;
+use crate::proof::Proof;
+use crate::recorder::Recorder;
+use crate::report::{AccountDiffs, SlotReport, Summary, TransactionReport};
+use crate::runtime::{Runtime, SetupError};
+use crate::seen::SeenTransactions;
+use crate::sysvars::{self, Clock, SysvarError};
+
+/// What a replay depends on besides its accounts and blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayOptions {
+    /// Which runtime features are active.
+    pub features: FeatureChoice,
+    /// Added to the compute unit limit of every transaction that sets one. Fees stay as they are.
+    pub extra_compute_units: u32,
+    /// Transactions of a block that any of these signed are left out.
+    pub ignored_signers: BTreeSet<Pubkey>,
+    /// Whether reports carry the accounts that each transaction changed.
+    pub account_diffs: AccountDiffs,
+}
+
+/// Where a replay stands in its open slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The open slot.
+    pub slot: Slot,
+    /// The next batch to execute; equal to `batches` when the whole block has been executed.
+    pub batch: usize,
+    /// How many batches the block has.
+    pub batches: usize,
+}
+
+/// The blockhash that a transaction sent now should name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockhashInfo {
+    /// The newest blockhash.
+    pub blockhash: Hash,
+    /// The last block height at which a transaction that names it is accepted.
+    pub last_valid_block_height: u64,
+}
+
+/// A step that the replay cannot take.
+#[derive(Debug, Error)]
+pub enum SlotError {
+    /// A slot has to be closed before the next one is opened.
+    #[error("slot {open} is still open")]
+    StillOpen {
+        /// The open slot.
+        open: Slot,
+    },
+    /// The step needs an open slot.
+    #[error("no slot is open")]
+    NoOpenSlot,
+    /// The slot's block has not been executed to its end.
+    #[error("slot {slot} still has {left} batches to execute")]
+    BatchesLeft {
+        /// The open slot.
+        slot: Slot,
+        /// Batches that have not been executed.
+        left: usize,
+    },
+    /// The block is not the child of the block before it.
+    #[error("block {slot} names slot {named} as its parent, but the replay stands at slot {at}")]
+    NotTheNextBlock {
+        /// The block's slot.
+        slot: Slot,
+        /// The parent that it names.
+        named: Slot,
+        /// The last closed slot.
+        at: Slot,
+    },
+    /// The block's parent has another blockhash than the one it names.
+    #[error("block {slot} names blockhash {named} as its parent's, but the replay's newest is {at}")]
+    OtherParentBlockhash {
+        /// The block's slot.
+        slot: Slot,
+        /// The blockhash that it names.
+        named: Hash,
+        /// The newest blockhash of the replay.
+        at: Hash,
+    },
+    /// The runtime could not be set up for a new epoch.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A sysvar account is missing or malformed.
+    #[error(transparent)]
+    Sysvar(#[from] SysvarError),
+}
+
+/// A replay over an archive's accounts: open a slot, execute its batches, let the user act, close it.
+pub struct Replay {
+    pub(crate) accounts: AccountStore,
+    pub(crate) options: ReplayOptions,
+    pub(crate) runtime: Runtime,
+    pub(crate) blockhashes: BlockhashQueue,
+    pub(crate) fee_rate: FeeRate,
+    pub(crate) seen: SeenTransactions,
+    pub(crate) proof: Proof,
+    pub(crate) lineage: Lineage,
+    pub(crate) recorder: Recorder,
+    pub(crate) tip: Tip,
+    pub(crate) open: Option<OpenSlot>,
+}
+
+/// The last closed slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tip {
+    pub(crate) slot: Slot,
+    pub(crate) block_height: u64,
+    /// Signatures of its processed transactions.
+    pub(crate) signatures: u64,
+    /// Its bank hash, where the archive records it.
+    pub(crate) recorded_bank_hash: Option<Hash>,
+    /// Whether blocks have been executed, or this is where the archive starts.
+    pub(crate) origin: TipOrigin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TipOrigin {
+    StartState,
+    Executed,
+}
+
+/// The slot that is being executed.
+pub(crate) struct OpenSlot {
+    pub(crate) block: Arc<DecodedBlock>,
+    pub(crate) next_batch: usize,
+    pub(crate) block_height: u64,
+    pub(crate) environment: TransactionProcessingEnvironment,
+    pub(crate) fees: CollectedFees,
+    /// The parent's bank hash as it entered SlotHashes; none if that was a stand-in.
+    pub(crate) parent_bank_hash: Option<Hash>,
+}
+
+impl Replay {
+    /// Sets a replay up over the accounts as they were just before the first block.
+    ///
+    /// # Errors
+    /// A sysvar that a replay needs is not among the accounts, or the virtual machine refuses the features.
+    pub fn new(base: Arc<AccountBase>, options: ReplayOptions) -> Result<Self, SetupError> {
+        let mut accounts = AccountStore::new(base);
+        let proof = Proof::new(&accounts);
+        let feature_set = features::initial(&options.features, &accounts);
+        if accounts.scope() == Scope::Listed {
+            natives::supply(&mut accounts, &feature_set);
+        }
+        let clock = Clock::read(&accounts)?;
+        let runtime = Runtime::new(feature_set, &accounts, clock.slot)?;
+        let recent = sysvars::read_recent_blockhashes(&accounts)?;
+        let blockhashes = BlockhashQueue::from_sysvar(&recent)
+            .ok_or(SysvarError::Malformed(solana_sdk_ids::sysvar::recent_blockhashes::ID))?;
+        let fee_rate = FeeRate(blockhashes.last().lamports_per_signature);
+        accounts.take_slot_changes();
+        Ok(Self {
+            accounts,
+            options,
+            runtime,
+            blockhashes,
+            fee_rate,
+            seen: SeenTransactions::default(),
+            proof,
+            lineage: Lineage::default(),
+            recorder: Recorder::default(),
+            tip: Tip {
+                slot: clock.slot,
+                block_height: clock.slot,
+                signatures: 0,
+                recorded_bank_hash: None,
+                origin: TipOrigin::StartState,
+            },
+            open: None,
+        })
+    }
+
+    /// Opens the slot of a block: everything that the runtime does before the first transaction.
+    ///
+    /// # Errors
+    /// A slot is still open, the block does not follow the last one, or a sysvar is malformed.
+    pub fn open_slot(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        if let Some(open) = &self.open {
+            return Err(SlotError::StillOpen {
+                open: open.block.block().slot,
+            });
+        }
+        self.check_parent(&block)?;
+        let open = self.begin_slot(block)?;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Executes the next batch of the open slot, or gives `None` when the whole block has been executed.
+    ///
+    /// # Errors
+    /// No slot is open.
+    pub fn execute_batch(&mut self) -> Result<Option<Vec<TransactionReport>>, SlotError> {
+        let open = self.open.as_mut().ok_or(SlotError::NoOpenSlot)?;
+        let block = Arc::clone(&open.block);
+        let Some(range) = block.batches().get(open.next_batch).cloned() else {
+            return Ok(None);
+        };
+        open.next_batch += 1;
+        Ok(Some(
+            range.map(|index| self.execute_historical(&block, index)).collect(),
+        ))
+    }
+
+    /// Closes the open slot: everything that the runtime does after the last transaction.
+    ///
+    /// # Errors
+    /// No slot is open, or its block has not been executed to its end.
+    pub fn close_slot(&mut self) -> Result<SlotReport, SlotError> {
+        let position = self.position().ok_or(SlotError::NoOpenSlot)?;
+        if position.batch < position.batches {
+            return Err(SlotError::BatchesLeft {
+                slot: position.slot,
+                left: position.batches - position.batch,
+            });
+        }
+        let open = self.open.take().ok_or(SlotError::NoOpenSlot)?;
+        Ok(self.end_slot(&open))
+    }
+
+    /// Forgets totals and digest so far: what follows is the session, what came before only led to its start.
+    pub fn begin_recording(&mut self) {
+        self.recorder = Recorder::default();
+        self.proof.reset_results();
+    }
+
+    /// Where the replay stands in the open slot.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.open.as_ref().map(|open| Position {
+            slot: open.block.block().slot,
+            batch: open.next_batch,
+            batches: open.block.batches().len(),
+        })
+    }
+
+    /// The block of the open slot.
+    #[must_use]
+    pub fn open_block(&self) -> Option<&Arc<DecodedBlock>> {
+        self.open.as_ref().map(|open| &open.block)
+    }
+
+    /// The open slot, or else the last closed one.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.open.as_ref().map_or(self.tip.slot, |open| open.block.block().slot)
+    }
+
+    /// The height of the block of [`slot`](Self::slot). Where no block so far has recorded its height, the slot
+    /// number stands in.
+    #[must_use]
+    pub fn block_height(&self) -> u64 {
+        self.open
+            .as_ref()
+            .map_or(self.tip.block_height, |open| open.block_height)
+    }
+
+    /// The blockhash that a transaction sent now should name.
+    #[must_use]
+    pub fn latest_blockhash(&self) -> BlockhashInfo {
+        let blockhash = self.blockhashes.last().blockhash;
+        let remaining = self.blockhashes.remaining_blocks(&blockhash).unwrap_or(0);
+        BlockhashInfo {
+            blockhash,
+            last_valid_block_height: self.block_height() + remaining,
+        }
+    }
+
+    /// Whether a transaction sent now may name this blockhash.
+    #[must_use]
+    pub fn is_blockhash_valid(&self, blockhash: &Hash) -> bool {
+        self.blockhashes.age(blockhash) == BlockhashAge::Valid
+    }
+
+    /// The rent parameters in force.
+    #[must_use]
+    pub fn rent(&self) -> &solana_rent::Rent {
+        &self.runtime.rent
+    }
+
+    /// The account as it stands now.
+    #[must_use]
+    pub fn account(&self, address: &Pubkey) -> Lookup {
+        self.accounts.lookup(address)
+    }
+
+    /// Existing accounts with addresses greater than `after`, sorted by address, at most `limit`.
+    #[must_use]
+    pub fn accounts_after(&self, after: Option<&Pubkey>, limit: usize) -> Vec<(Pubkey, AccountSharedData)> {
+        self.accounts
+            .addresses_after(after, limit)
+            .into_iter()
+            .filter_map(|address| Some((address, self.accounts.get(&address)?.clone())))
+            .collect()
+    }
+
+    /// Totals since the session's start.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            bank_hashes: self.proof.results(),
+            ..self.recorder.summary()
+        }
+    }
+
+    /// The digest over all outcomes and state changes so far.
+    #[must_use]
+    pub fn result_digest(&self) -> ResultDigest {
+        self.recorder.digest(&self.accounts)
+    }
+
+    fn check_parent(&mut self, block: &DecodedBlock) -> Result<(), SlotError> {
+        let block = block.block();
+        let is_start_of_listed = self.tip.origin == TipOrigin::StartState && self.accounts.scope() == Scope::Listed;
+        if block.slot <= self.tip.slot || (block.parent_slot != self.tip.slot && !is_start_of_listed) {
+            let (slot, named, at) = (block.slot, block.parent_slot, self.tip.slot);
+            return Err(SlotError::NotTheNextBlock { slot, named, at });
+        }
+        let last = self.blockhashes.last();
+        if block.previous_blockhash == last.blockhash {
+            return Ok(());
+        }
+        if !is_start_of_listed {
+            let (slot, named, at) = (block.slot, block.previous_blockhash, last.blockhash);
+            return Err(SlotError::OtherParentBlockhash { slot, named, at });
+        }
+        // A list of some accounts may have an older RecentBlockhashes; the block itself says what was newest.
+        self.register_blockhash(block.previous_blockhash);
+        self.tip.slot = block.parent_slot;
+        Ok(())
+    }
+
+    pub(crate) fn register_blockhash(&mut self, blockhash: Hash) {
+        let recent = RecentBlockhash {
+            blockhash,
+            lamports_per_signature: self.fee_rate.0,
+        };
+        self.blockhashes
+            .register(recent.blockhash, recent.lamports_per_signature);
+        sysvars::push_recent_blockhash(&mut self.accounts, &self.runtime.rent, recent);
+    }
+
+    /// What transactions of the open slot are executed against.
+    pub(crate) fn machine<'a>(&'a self, open: &'a OpenSlot) -> Machine<'a> {
+        Machine {
+            checker: Checker {
+                runtime: &self.runtime,
+                accounts: &self.accounts,
+                blockhashes: &self.blockhashes,
+                extra_compute_units: self.options.extra_compute_units,
+            },
+            environment: &open.environment,
+            slot: open.block.block().slot,
+        }
+    }
+}
