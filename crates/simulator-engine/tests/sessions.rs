@@ -1,0 +1,353 @@
+//! What a user does to a session, and what that does to the replay.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use simulator_engine::{
+    AccountDiffs, BlockhashCheck, DivergenceClass, Execution, FeatureChoice, Lookup, ProofUnavailable, Replay,
+    ReplayOptions, SimulateOptions, Skip, SlotError, Unverifiable, Verdict,
+};
+use simulator_testkit::edit;
+use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
+use solana_hash::Hash;
+use solana_keypair::{Keypair, Signer};
+use solana_pubkey::Pubkey;
+use solana_system_interface::instruction::transfer;
+use solana_transaction::Transaction;
+use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+use support::{Loaded, execute_all, execute_block, execute_slot};
+
+const SOL: u64 = 1_000_000_000;
+
+fn user() -> Keypair {
+    Keypair::new_from_array([42; 32])
+}
+
+fn payment(to: &Pubkey, lamports: u64, blockhash: Hash) -> VersionedTransaction {
+    let user = user();
+    let instruction = transfer(&user.pubkey(), to, lamports);
+    Transaction::new_signed_with_payer(&[instruction], Some(&user.pubkey()), &[&user], blockhash).into()
+}
+
+/// A replay that stands in the first open slot of the sample, with a funded user.
+fn open_session(ledger: &Loaded) -> Replay {
+    let mut replay = ledger.replay();
+    execute_block(&mut replay, &ledger.blocks[0]);
+    replay.set_account(user().pubkey(), AccountSharedData::new(10 * SOL, 0, &Pubkey::default()));
+    replay
+}
+
+fn lamports(replay: &Replay, address: &Pubkey) -> u64 {
+    replay.account(address).known().map_or(0, |account| account.lamports())
+}
+
+#[test]
+fn two_replays_give_the_same_digest_and_stepping_does_not_show() {
+    let ledger = Loaded::sample();
+    let mut first = ledger.replay();
+    execute_all(&mut first, &ledger.blocks);
+    let mut second = ledger.replay();
+    for block in &ledger.blocks {
+        second.open_slot(Arc::clone(block)).expect("the block follows");
+        while second.execute_batch().expect("a slot is open").is_some() {
+            // Looking changes nothing.
+            second.accounts_after(None, 10);
+            second
+                .simulate(
+                    &payment(&Pubkey::default(), 1, Hash::default()),
+                    SimulateOptions::default(),
+                )
+                .expect("open");
+        }
+        second.close_slot().expect("all batches are done");
+    }
+    assert_eq!(first.result_digest(), second.result_digest());
+    assert_eq!(first.summary(), second.summary());
+}
+
+#[test]
+fn a_transaction_lands_in_the_open_slot_after_its_block() {
+    let ledger = Loaded::sample();
+    let mut replay = open_session(&ledger);
+    let to = Pubkey::new_from_array([7; 32]);
+    let sent = payment(&to, SOL, replay.latest_blockhash().blockhash);
+
+    let injected = replay.inject(&sent).expect("a slot is open");
+
+    assert_eq!(
+        injected.execution.outcome().map(|outcome| &outcome.status),
+        Some(&Ok(()))
+    );
+    assert_eq!(lamports(&replay, &to), SOL);
+    assert_eq!(lamports(&replay, &user().pubkey()), 9 * SOL - 5000);
+    assert_eq!(replay.summary().injected, 1);
+    assert_eq!(
+        replay.summary().bank_hashes.unavailable,
+        Some(ProofUnavailable::SessionChanged)
+    );
+}
+
+#[test]
+fn the_same_transaction_is_not_processed_twice() {
+    let ledger = Loaded::sample();
+    let mut replay = open_session(&ledger);
+    let sent = payment(
+        &Pubkey::new_from_array([7; 32]),
+        SOL,
+        replay.latest_blockhash().blockhash,
+    );
+    replay.inject(&sent).expect("a slot is open");
+    let again = replay.inject(&sent).expect("a slot is open");
+    assert_eq!(again.execution, Execution::Refused(TransactionError::AlreadyProcessed));
+    let historical = &ledger.blocks[0].transactions()[0];
+    let repeated = replay.inject(historical).expect("a slot is open");
+    assert_eq!(
+        repeated.execution,
+        Execution::Refused(TransactionError::AlreadyProcessed)
+    );
+    assert_eq!(replay.summary().injected, 1);
+}
+
+#[test]
+fn an_unknown_blockhash_is_refused_but_a_simulation_may_replace_it() {
+    let ledger = Loaded::sample();
+    let mut replay = open_session(&ledger);
+    let stale = payment(&Pubkey::new_from_array([7; 32]), SOL, Hash::new_from_array([1; 32]));
+    let refused = replay.inject(&stale).expect("a slot is open");
+    assert_eq!(
+        refused.execution,
+        Execution::Refused(TransactionError::BlockhashNotFound)
+    );
+    let options = SimulateOptions {
+        blockhash: BlockhashCheck::Replace,
+    };
+    let simulated = replay.simulate(&stale, options).expect("a slot is open");
+    assert_eq!(
+        simulated.execution.outcome().map(|outcome| &outcome.status),
+        Some(&Ok(()))
+    );
+}
+
+#[test]
+fn a_simulation_tells_all_and_changes_nothing() {
+    let ledger = Loaded::sample();
+    let replay = open_session(&ledger);
+    let to = Pubkey::new_from_array([7; 32]);
+    let before = replay.result_digest();
+    let sent = payment(&to, SOL, replay.latest_blockhash().blockhash);
+    let simulated = replay
+        .simulate(&sent, SimulateOptions::default())
+        .expect("a slot is open");
+    let after = simulated
+        .accounts_after
+        .get(&to)
+        .and_then(Option::as_ref)
+        .map(ReadableAccount::lamports);
+    assert_eq!(after, Some(SOL));
+    assert_eq!(lamports(&replay, &to), 0);
+    assert_eq!(replay.result_digest(), before);
+}
+
+#[test]
+fn without_an_open_slot_nothing_can_be_sent() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    let sent = payment(&Pubkey::default(), 1, replay.latest_blockhash().blockhash);
+    assert!(matches!(replay.inject(&sent), Err(SlotError::NoOpenSlot)));
+    assert!(matches!(
+        replay.simulate(&sent, SimulateOptions::default()),
+        Err(SlotError::NoOpenSlot)
+    ));
+    assert!(matches!(replay.close_slot(), Err(SlotError::NoOpenSlot)));
+    assert!(matches!(replay.execute_batch(), Err(SlotError::NoOpenSlot)));
+}
+
+#[test]
+fn slots_are_taken_in_order_and_whole() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    let wrong = replay.open_slot(Arc::clone(&ledger.blocks[1]));
+    assert!(matches!(wrong, Err(SlotError::NotTheNextBlock { .. })), "{wrong:?}");
+    replay
+        .open_slot(Arc::clone(&ledger.blocks[0]))
+        .expect("the first block");
+    assert!(matches!(replay.close_slot(), Err(SlotError::BatchesLeft { .. })));
+    assert!(matches!(
+        replay.open_slot(Arc::clone(&ledger.blocks[1])),
+        Err(SlotError::StillOpen { open: 36 })
+    ));
+}
+
+#[test]
+fn what_follows_from_a_users_change_is_said_to() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    let block = &ledger.blocks[0];
+    replay.open_slot(Arc::clone(block)).expect("the first block");
+    // Whoever pays for the first transaction has nothing any more.
+    let payer = block.transactions()[0].message.static_account_keys()[0];
+    replay.set_account(payer, AccountSharedData::new(0, 0, &Pubkey::default()));
+    assert_eq!(replay.account(&payer), Lookup::Absent);
+    let reports: Vec<_> = std::iter::from_fn(|| replay.execute_batch().expect("a slot is open"))
+        .flatten()
+        .collect();
+    let first = &reports[0];
+    assert_eq!(first.execution, Execution::Refused(TransactionError::AccountNotFound));
+    let Verdict::Diverged(divergence) = &first.verdict else {
+        panic!("{:?}", first.verdict)
+    };
+    assert_eq!(
+        (divergence.class, divergence.root),
+        (DivergenceClass::Overridden, false)
+    );
+    for report in &reports {
+        if let Verdict::Diverged(divergence) = &report.verdict {
+            assert_eq!(divergence.class, DivergenceClass::Overridden, "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_record_is_a_root_divergence_and_nothing_else_is() {
+    let ledger = Loaded::edited_sample(|directory| {
+        edit::edit_block(directory, 36, |block| {
+            block["transactions"][0]["meta"]["fee"] = 1.into();
+        })
+        .expect("the block is there");
+    });
+    let mut replay = ledger.replay();
+    let (reports, _) = execute_slot(&mut replay, &ledger.blocks[0]);
+    let Verdict::Diverged(divergence) = &reports[0].verdict else {
+        panic!("{:?}", reports[0].verdict)
+    };
+    assert_eq!((divergence.class, divergence.root), (DivergenceClass::Engine, true));
+    assert_eq!(divergence.fields, [simulator_engine::OutcomeField::Fee]);
+    assert_eq!(replay.summary().diverged, 1);
+}
+
+#[test]
+fn transactions_without_a_record_cannot_be_verified() {
+    let ledger = Loaded::edited_sample(|directory| edit::forget_outcomes(directory).expect("a sound ledger"));
+    let mut replay = ledger.replay();
+    execute_all(&mut replay, &ledger.blocks);
+    let summary = replay.summary();
+    assert_eq!((summary.matched, summary.diverged, summary.unverifiable), (0, 0, 478));
+    assert_eq!((summary.successes, summary.failures), (421, 57));
+    // The chain's own proof does not need the record of the transactions.
+    assert_eq!((summary.bank_hashes.agreed, summary.bank_hashes.differed), (20, 0));
+}
+
+#[test]
+fn one_changed_account_shows_in_every_bank_hash() {
+    let address = Pubkey::from_str_const("1iktbX8RwbwLoxKSAnRstCJwkuZ189cuhHvt1sypD3Y");
+    let ledger = Loaded::edited_sample(|directory| {
+        edit::edit_account(directory, &address, |account| account.lamports += 1).expect("the account is listed");
+    });
+    let mut replay = ledger.replay();
+    execute_all(&mut replay, &ledger.blocks);
+    let hashes = replay.summary().bank_hashes;
+    assert_eq!((hashes.agreed, hashes.differed), (0, 20));
+    assert_eq!(hashes.first_difference.map(|first| first.slot), Some(36));
+}
+
+#[test]
+fn transactions_of_an_ignored_signer_are_left_out() {
+    let ledger = Loaded::sample();
+    let signer = ledger.blocks[0].transactions()[0].message.static_account_keys()[0];
+    let options = ReplayOptions {
+        ignored_signers: BTreeSet::from([signer]),
+        ..ReplayOptions::default()
+    };
+    let mut replay = ledger.replay_with(options);
+    let (reports, _) = execute_slot(&mut replay, &ledger.blocks[0]);
+    let skip = Skip::IgnoredSigner(signer);
+    assert_eq!(reports[0].execution, Execution::Skipped(skip.clone()));
+    assert_eq!(reports[0].verdict, Verdict::Unverifiable(Unverifiable::Skipped(skip)));
+    assert_eq!(
+        replay.summary().bank_hashes.unavailable,
+        Some(ProofUnavailable::SessionChanged)
+    );
+}
+
+#[test]
+fn more_compute_units_change_no_fee() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay_with(ReplayOptions {
+        extra_compute_units: 100_000,
+        ..ReplayOptions::default()
+    });
+    for block in &ledger.blocks {
+        let (reports, _) = execute_slot(&mut replay, block);
+        for (report, recorded) in reports.iter().zip(&block.block().transactions) {
+            let fees = (report.execution.outcome(), recorded.outcome.as_ref());
+            let (Some(computed), Some(recorded)) = fees else {
+                panic!("{report:?}")
+            };
+            assert_eq!(computed.fee, recorded.fee);
+        }
+    }
+}
+
+#[test]
+fn account_diffs_are_what_the_balances_say() {
+    let ledger = Loaded::sample();
+    let options = ReplayOptions {
+        account_diffs: AccountDiffs::Record,
+        ..ReplayOptions::default()
+    };
+    let mut replay = ledger.replay_with(options);
+    let (reports, _) = execute_slot(&mut replay, &ledger.blocks[0]);
+    for report in &reports {
+        let outcome = report.execution.outcome().expect("every transaction was processed");
+        for (index, key) in report.account_keys.iter().enumerate() {
+            let (pre, post) = (outcome.pre_balances[index], outcome.post_balances[index]);
+            let diff = report.account_diffs.iter().find(|diff| diff.address == *key);
+            let before = diff.map(|diff| diff.before.as_ref().map_or(0, ReadableAccount::lamports));
+            let after = diff.map(|diff| diff.after.as_ref().map_or(0, ReadableAccount::lamports));
+            assert!(
+                pre == post || (before, after) == (Some(pre), Some(post)),
+                "{key} in {report:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_program_can_be_replaced_while_the_replay_runs() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    execute_all(&mut replay, &ledger.blocks[..10]);
+    execute_block(&mut replay, &ledger.blocks[10]);
+    // The memo program gets the code of the token program: it no longer takes memos.
+    let memo = Pubkey::from_str_const("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
+    let token = Pubkey::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+    let mut replaced = replay.account(&memo).known().expect("the sample has the memo program");
+    replaced.set_data_from_slice(replay.account(&token).known().expect("and the token program").data());
+    replay.set_account(memo, replaced);
+    replay.close_slot().expect("the block is done");
+    let (mut invoked, mut diverged) = (0, 0);
+    for block in &ledger.blocks[11..] {
+        for report in execute_slot(&mut replay, block).0 {
+            if report.programs.contains(&memo) {
+                invoked += 1;
+                diverged += u64::from(matches!(report.verdict, Verdict::Diverged(_)));
+            }
+        }
+    }
+    assert!(invoked > 0);
+    assert_eq!(diverged, invoked);
+}
+
+#[test]
+fn a_feature_can_be_left_out() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay_with(ReplayOptions {
+        features: FeatureChoice::Only(BTreeSet::new()),
+        ..ReplayOptions::default()
+    });
+    execute_all(&mut replay, &ledger.blocks);
+    assert!(replay.summary().diverged > 0);
+}

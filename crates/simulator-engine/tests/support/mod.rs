@@ -1,0 +1,139 @@
+//! A ledger directory as the engine takes it: imported into an archive, and read back from there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use simulator_archive::Archive;
+use simulator_archive::import::{ImportOptions, ledger};
+use simulator_archive::model::Slot;
+use simulator_engine::{AccountBase, DecodedBlock, Replay, ReplayOptions, SlotReport, TransactionReport};
+use simulator_testkit::accounts::{AccountDump, AccountRecord};
+use simulator_testkit::{edit, paths, text};
+use solana_account::ReadableAccount;
+use solana_hash::Hash;
+
+/// Everything of a ledger, in memory.
+pub struct Loaded {
+    pub base: Arc<AccountBase>,
+    pub blocks: Vec<Arc<DecodedBlock>>,
+}
+
+impl Loaded {
+    pub fn from_ledger(directory: &Path) -> Self {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime without drivers can always be built")
+            .block_on(load(directory))
+    }
+
+    pub fn sample() -> Self {
+        Self::from_ledger(&paths::sample("agave-small"))
+    }
+
+    /// The sample after a change to a copy of it.
+    pub fn edited_sample(edit: impl FnOnce(&Path)) -> Self {
+        let copy = tempfile::tempdir().expect("a temporary directory");
+        edit::copy(&paths::sample("agave-small"), copy.path()).expect("the sample can be copied");
+        edit(copy.path());
+        Self::from_ledger(copy.path())
+    }
+
+    pub fn replay(&self) -> Replay {
+        self.replay_with(ReplayOptions::default())
+    }
+
+    pub fn replay_with(&self, options: ReplayOptions) -> Replay {
+        Replay::new(Arc::clone(&self.base), options).expect("the ledger can be replayed")
+    }
+}
+
+async fn load(directory: &Path) -> Loaded {
+    let out = tempfile::tempdir().expect("a temporary directory");
+    let location = out.path().to_str().expect("temporary paths are text").to_owned();
+    ledger::import(directory, &location, ImportOptions::default(), |_| ())
+        .await
+        .expect("the ledger is sound");
+    let archive = Archive::open(&location).await.expect("it has just been written");
+    let (_, mut reader) = archive
+        .accounts_at(archive.manifest().first_slot)
+        .expect("there is a keyframe");
+    let mut accounts = Vec::new();
+    while let Some(account) = reader.next().await.expect("the archive is sound") {
+        accounts.push(account);
+    }
+    let mut reader = archive.blocks(0..=Slot::MAX);
+    let mut blocks = Vec::new();
+    while let Some(block) = reader.next().await.expect("the archive is sound") {
+        blocks.push(Arc::new(
+            DecodedBlock::decode(block).expect("recorded transactions can be decoded"),
+        ));
+    }
+    Loaded {
+        base: Arc::new(AccountBase::from_accounts(accounts, archive.manifest().scope)),
+        blocks,
+    }
+}
+
+/// Opens a block's slot and executes it to its end, leaving the slot open.
+pub fn execute_block(replay: &mut Replay, block: &Arc<DecodedBlock>) -> Vec<TransactionReport> {
+    replay
+        .open_slot(Arc::clone(block))
+        .expect("the block follows the last one");
+    let mut reports = Vec::new();
+    while let Some(batch) = replay.execute_batch().expect("a slot is open") {
+        reports.extend(batch);
+    }
+    reports
+}
+
+/// Executes a whole slot.
+pub fn execute_slot(replay: &mut Replay, block: &Arc<DecodedBlock>) -> (Vec<TransactionReport>, SlotReport) {
+    let reports = execute_block(replay, block);
+    (reports, replay.close_slot().expect("every batch has been executed"))
+}
+
+/// Executes blocks one after the other.
+pub fn execute_all(replay: &mut Replay, blocks: &[Arc<DecodedBlock>]) {
+    for block in blocks {
+        execute_slot(replay, block);
+    }
+}
+
+/// Every account as it stands now.
+pub fn dump(replay: &Replay) -> AccountDump {
+    replay
+        .accounts_after(None, usize::MAX)
+        .into_iter()
+        .map(|(address, account)| {
+            let record = AccountRecord {
+                address,
+                lamports: account.lamports(),
+                owner: *account.owner(),
+                executable: account.executable(),
+                rent_epoch: account.rent_epoch(),
+                data: account.data().to_vec(),
+            };
+            (address, record)
+        })
+        .collect()
+}
+
+/// The true bank hash of each slot, from the recording validator.
+pub fn true_bank_hashes(directory: &Path) -> BTreeMap<Slot, Hash> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        slot: Slot,
+        bank_hash: String,
+    }
+    let path = directory.join("slot-hashes.jsonl");
+    text::lines(&path)
+        .expect("the ledger says what its bank hashes are")
+        .map(|line| {
+            line.and_then(|line| line.parse::<Line>(&path))
+                .expect("the file is sound")
+        })
+        .map(|line| (line.slot, line.bank_hash.parse().expect("a hash in base58")))
+        .collect()
+}
