@@ -147,6 +147,10 @@ impl From<&DecodeError> for BacktestError {
                 encoding: encoding.clone(),
                 error: error.to_string(),
             },
+            // An id that cannot exist looks like one that does not.
+            Problem::SessionId(invalid) => Self::SessionNotFound {
+                session_id: invalid.text().to_owned(),
+            },
             _ => Self::InvalidRequest {
                 error: error.to_string(),
             },

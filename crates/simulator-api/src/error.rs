@@ -257,10 +257,10 @@ impl BacktestError {
         let (Some((name, content)), None) = (entries.next(), entries.next()) else {
             return Ok(None);
         };
-        if content.get() == "null" {
-            if let Some(error) = Self::from_unit(&name) {
-                return Ok(Some(error));
-            }
+        if content.get() == "null"
+            && let Some(error) = Self::from_unit(&name)
+        {
+            return Ok(Some(error));
         }
         Self::from_fields(&name, content).map_err(|error| error.within(&name))
     }

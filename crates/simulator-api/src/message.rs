@@ -21,6 +21,15 @@ pub struct UnknownMessage {
 }
 
 impl RawJson {
+    /// Takes any JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the text is not JSON.
+    pub fn from_json(text: &str) -> Result<Self, DecodeError> {
+        decode_text(text)
+    }
+
     /// The text.
     pub fn get(&self) -> &str {
         self.0.get()

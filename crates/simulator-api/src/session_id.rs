@@ -34,6 +34,13 @@ pub struct InvalidSessionId {
     source: uuid::Error,
 }
 
+impl InvalidSessionId {
+    /// The text that was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 macro_rules! id_type {
     ($id:ident, $prefix:literal) => {
         impl $id {

@@ -1,6 +1,7 @@
 //! Cutting a range of slots along the bundles that a server offers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -34,13 +35,17 @@ pub enum SplitRangeError {
 /// Cuts `start..=end` into as few pieces as possible (0.8).
 ///
 /// The first piece must start where a bundle does; every further piece starts where a bundle does, too, and a piece
-/// ends before the next one starts. Bundles of unknown end or a single slot are not considered.
+/// ends before the next one starts. Bundles of unknown end or a single slot are not considered, nor those that start
+/// at `end`, unless the range is a single slot.
 ///
 /// # Errors
 ///
 /// [`SplitRangeError`] if no bundle starts at `start`, or there is a gap.
 pub fn split_range(ranges: &[AvailableRange], start: u64, end: u64) -> Result<Vec<(u64, u64)>, SplitRangeError> {
-    let bundles = farthest_ends(ranges, SlotRange { start, end });
+    if end < start {
+        return Err(SplitRangeError::Reversed { start, end });
+    }
+    let bundles = farthest_ends(ranges, start..end.max(start.saturating_add(1)));
     let mut covered_to = *bundles
         .get(&start)
         .ok_or(SplitRangeError::StartNotAvailable { start })?;
@@ -89,13 +94,13 @@ pub fn split_range_fewest(
 }
 
 /// For each start in the range, the farthest end of a bundle.
-fn farthest_ends(ranges: &[AvailableRange], range: SlotRange) -> BTreeMap<u64, u64> {
+fn farthest_ends(ranges: &[AvailableRange], starts: Range<u64>) -> BTreeMap<u64, u64> {
     let mut farthest = BTreeMap::new();
     for bundle in ranges {
         let (start, Some(end)) = (bundle.bundle_start_slot, bundle.max_bundle_end_slot) else {
             continue;
         };
-        if end > start && (range.start..range.end).contains(&start) {
+        if end > start && starts.contains(&start) {
             let known = farthest.entry(start).or_insert(end);
             *known = end.max(*known);
         }
