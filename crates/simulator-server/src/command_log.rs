@@ -1,0 +1,155 @@
+//! What changes a session, written down before it is applied.
+//!
+//! A session is a function of its archive, its create parameters and this list. A log that outlives the process lets
+//! the next one rebuild the session; the one here lives in memory.
+
+use std::mem::size_of;
+
+use solana_account::{AccountSharedData, ReadableAccount};
+use solana_pubkey::Pubkey;
+use solana_transaction::versioned::VersionedTransaction;
+use thiserror::Error;
+
+use crate::session::{Order, Position};
+
+/// Something that changes a session.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Command {
+    /// A request to go on.
+    Order(Order),
+    /// Accounts to replace at once.
+    SetAccounts(Vec<(Pubkey, AccountSharedData)>),
+    /// A transaction for the open slot.
+    Send(VersionedTransaction),
+    /// The end.
+    Close,
+}
+
+/// A command and where the session was when it came.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LoggedCommand {
+    pub(crate) position: Option<Position>,
+    pub(crate) command: Command,
+}
+
+/// Why a command was not written down, and is therefore not applied.
+#[derive(Debug, Error)]
+pub(crate) enum CommandLogError {
+    /// The limit is reached.
+    #[error("the session's command log is full ({limit} bytes); start another session")]
+    Full { limit: usize },
+}
+
+/// Where a session's commands are written.
+pub(crate) trait CommandLog: Send {
+    /// Writes a command down. It may be applied once this has returned.
+    fn append(&mut self, command: LoggedCommand) -> Result<(), CommandLogError>;
+}
+
+/// A log in memory, up to a limit.
+#[derive(Debug)]
+pub(crate) struct MemoryCommandLog {
+    commands: Vec<LoggedCommand>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl MemoryCommandLog {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            commands: Vec::new(),
+            bytes: 0,
+            limit,
+        }
+    }
+}
+
+impl CommandLog for MemoryCommandLog {
+    fn append(&mut self, command: LoggedCommand) -> Result<(), CommandLogError> {
+        let bytes = self.bytes + command.size();
+        let is_end = command.command == Command::Close;
+        if bytes > self.limit && !is_end {
+            return Err(CommandLogError::Full { limit: self.limit });
+        }
+        self.bytes = bytes;
+        self.commands.push(command);
+        Ok(())
+    }
+}
+
+impl LoggedCommand {
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let content = match &self.command {
+            Command::Order(Order::Continue { changes, .. }) => {
+                accounts_size(&changes.accounts) + changes.transactions.iter().map(transaction_size).sum::<usize>()
+            }
+            Command::SetAccounts(accounts) => accounts_size(accounts),
+            Command::Send(transaction) => transaction_size(transaction),
+            Command::Order(Order::ContinueTo { .. }) | Command::Close => 0,
+        };
+        size_of::<Self>() + content
+    }
+}
+
+fn accounts_size(accounts: &[(Pubkey, AccountSharedData)]) -> usize {
+    accounts
+        .iter()
+        .map(|(address, account)| size_of_val(address) + size_of_val(account) + account.data().len())
+        .sum()
+}
+
+/// About how much memory a transaction takes.
+pub(crate) fn transaction_size(transaction: &VersionedTransaction) -> usize {
+    let message = &transaction.message;
+    let instructions = message
+        .instructions()
+        .iter()
+        .map(|instruction| instruction.accounts.len() + instruction.data.len());
+    size_of_val(transaction)
+        + size_of_val(transaction.signatures.as_slice())
+        + size_of_val(message.static_account_keys())
+        + size_of_val(message.instructions())
+        + instructions.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Changes;
+
+    fn program(bytes: usize) -> LoggedCommand {
+        let account = AccountSharedData::new(1, bytes, &Pubkey::default());
+        let changes = Changes {
+            accounts: vec![(Pubkey::default(), account)],
+            transactions: Vec::new(),
+        };
+        LoggedCommand {
+            position: None,
+            command: Command::Order(Order::Continue {
+                request: None,
+                blocks: 1,
+                changes,
+            }),
+        }
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit_but_never_the_end() {
+        let mut log = MemoryCommandLog::new(10_000);
+        log.append(program(8_000)).unwrap();
+        assert!(matches!(
+            log.append(program(8_000)),
+            Err(CommandLogError::Full { limit: 10_000 })
+        ));
+        log.append(program(10)).unwrap();
+        (0..100).for_each(|_| {
+            log.append(LoggedCommand {
+                position: None,
+                command: Command::Close,
+            })
+            .unwrap()
+        });
+        assert_eq!(log.commands.len(), 102);
+    }
+}

@@ -1,0 +1,166 @@
+//! What an operator chooses: where to listen, what to serve, and every limit with its default.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::keys::ApiKey;
+
+/// Everything a server is started with.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Archives to serve: paths or URLs of archives that were imported.
+    pub archives: Vec<String>,
+    /// Keys that a client may come with. With none at all, any key and no key is accepted: listen on loopback only
+    /// then ([`ServerConfig::is_open_to_others`]).
+    pub keys: Vec<ApiKey>,
+    /// Sizes and numbers.
+    pub limits: Limits,
+    /// Times.
+    pub times: Times,
+}
+
+/// How much of everything there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions at once; a create above it waits for its `capacityWaitTimeoutSecs`.
+    pub sessions: usize,
+    /// Largest WebSocket frame that is read, in bytes.
+    pub frame_bytes: usize,
+    /// Largest WebSocket message and HTTP body that is read, in bytes.
+    pub message_bytes: usize,
+    /// JSON-RPC calls in one batch.
+    pub rpc_batch: usize,
+    /// Commands and reads that wait for a session's engine; further ones wait at the network.
+    pub inbox: usize,
+    /// Events that a session may have emitted and its client not yet read; the replay pauses above it.
+    pub unread_events: usize,
+    /// Events that a session keeps after its client read them.
+    pub retained_events: usize,
+    /// Outcome records that a session may keep unread, in bytes; the replay pauses above it.
+    pub outcome_bytes: usize,
+    /// Outcome records in one `getReplayOutcomes` answer, in bytes; at least one slot is always sent.
+    pub outcome_answer_bytes: usize,
+    /// Recent transactions that a session keeps for `getTransaction`, in bytes, about.
+    pub history_bytes: usize,
+    /// Commands that a session keeps, in bytes, about; further changing commands are refused.
+    pub command_log_bytes: usize,
+    /// Account states of archives that are kept in memory while no session uses them.
+    pub idle_account_bases: usize,
+    /// Blocks that are read and decoded ahead of a session.
+    pub blocks_ahead: usize,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Between two `startingRuntime` statuses while a session starts.
+    pub status_interval: Duration,
+    /// Between two WebSocket pings on a control connection.
+    pub ping_interval: Duration,
+    /// A control connection on which nothing arrived for so long is dead. Generous, because a client that is busy
+    /// with its own work neither reads nor answers pings.
+    pub silence_limit: Duration,
+    /// How long one message may take to be written.
+    pub write_limit: Duration,
+    /// How long a closing handshake, and the whole shutdown, may take.
+    pub close_limit: Duration,
+    /// How long a session outlives its control connection where the create does not say.
+    pub default_disconnect: Duration,
+    /// The longest `disconnectTimeoutSecs`; a longer one is shortened to it.
+    pub max_disconnect: Duration,
+    /// The longest `waitMillis` of `getReplayOutcomes`; a longer one is shortened to it.
+    pub max_outcome_wait: Duration,
+    /// How long a JSON-RPC call waits for the engine.
+    pub rpc_limit: Duration,
+}
+
+impl ServerConfig {
+    /// Serves these archives on any free port of the loopback interface, without keys, with the default limits.
+    #[must_use]
+    pub fn local(archives: Vec<String>) -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            archives,
+            keys: Vec::new(),
+            limits: Limits::default(),
+            times: Times::default(),
+        }
+    }
+
+    /// Whether anyone who reaches the address may use the server although it is not the own machine's alone. A caller
+    /// that starts a server should refuse that.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        self.keys.is_empty() && !self.listen.ip().is_loopback()
+    }
+}
+
+const MIB: usize = 1 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 32,
+            frame_bytes: 16 * MIB,
+            message_bytes: 64 * MIB,
+            rpc_batch: 100,
+            inbox: 64,
+            unread_events: 1024,
+            retained_events: 8192,
+            outcome_bytes: 64 * MIB,
+            outcome_answer_bytes: 16 * MIB,
+            history_bytes: 64 * MIB,
+            command_log_bytes: 256 * MIB,
+            idle_account_bases: 2,
+            blocks_ahead: 4,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            status_interval: Duration::from_secs(15),
+            ping_interval: Duration::from_secs(15),
+            silence_limit: Duration::from_secs(300),
+            write_limit: Duration::from_secs(300),
+            close_limit: Duration::from_secs(5),
+            default_disconnect: Duration::from_secs(30),
+            max_disconnect: Duration::from_secs(900),
+            max_outcome_wait: Duration::from_secs(30),
+            rpc_limit: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_fit_together() {
+        let (limits, times) = (Limits::default(), Times::default());
+        assert!(limits.frame_bytes <= limits.message_bytes);
+        assert!(limits.outcome_answer_bytes <= limits.outcome_bytes);
+        assert!(limits.unread_events <= limits.retained_events);
+        assert!(times.ping_interval < times.silence_limit);
+        assert!(times.default_disconnect <= times.max_disconnect);
+        assert!(times.max_outcome_wait < times.rpc_limit);
+        assert!(
+            times.status_interval < Duration::from_secs(120),
+            "clients give up after 120 s of silence"
+        );
+    }
+
+    #[test]
+    fn is_open_to_others_only_without_keys_off_loopback() {
+        let mut config = ServerConfig::local(Vec::new());
+        assert!(!config.is_open_to_others());
+        config.listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        assert!(config.is_open_to_others());
+        config.keys = vec![ApiKey::new("desk", "secret")];
+        assert!(!config.is_open_to_others());
+    }
+}

@@ -1,0 +1,107 @@
+//! The control channel: one WebSocket, over which a client makes one session and drives it.
+//!
+//! ```text
+//! frames ──► Connection ──► the session's inbox ──► worker
+//!                │                                    │
+//!                │ replies                            ▼
+//!                └─────────► writer ◄──────────── event log
+//! ```
+//!
+//! Reading and writing are separate tasks, so that a client that is slow to read can still be heard.
+
+mod connection;
+mod creation;
+mod writer;
+
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use self::connection::Connection;
+use self::writer::Outgoing;
+use crate::keys::Owner;
+use crate::state::State;
+
+/// Why a control connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The client closed its session.
+    Closed,
+    /// The client sent a close frame.
+    Left,
+    /// The socket broke, or nothing arrived for too long.
+    Lost,
+    /// The client sent a message larger than the limit.
+    TooLarge,
+    /// The client broke the WebSocket protocol.
+    Violation,
+    /// The server stops.
+    Restart,
+}
+
+/// Replies that wait for the writer.
+const WAITING_REPLIES: usize = 16;
+
+/// Serves one control connection to its end, and ends its session.
+pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
+    let (sink, mut frames) = socket.split();
+    let (replies, waiting) = mpsc::channel(WAITING_REPLIES);
+    let writer = tokio::spawn(writer::write(sink, waiting, state.times.clone()));
+    let mut connection = Connection::new(Arc::clone(&state), owner, replies.clone());
+    let ending = connection.converse(&mut frames).await;
+    tracing::debug!(?ending, "a control connection ends");
+    let session = connection.into_session();
+    say_goodbye(ending, replies, &mut frames, writer, &state).await;
+    if let Some(session) = session {
+        state.retire(session);
+    }
+}
+
+/// A closing handshake, as far as there is someone to shake hands with, within the time for it.
+async fn say_goodbye(
+    ending: Ending,
+    replies: mpsc::Sender<Outgoing>,
+    frames: &mut SplitStream<WebSocket>,
+    writer: JoinHandle<()>,
+    state: &State,
+) {
+    let abort = writer.abort_handle();
+    let handshake = async {
+        if let Some(last) = ending.last_words() {
+            // If the writer has failed, nobody listens any more.
+            drop(replies.send(last).await);
+        }
+        drop(replies);
+        drop(writer.await);
+        if ending != Ending::Lost {
+            while let Some(Ok(frame)) = frames.next().await {
+                if matches!(frame, Message::Close(_)) && ending != Ending::Left {
+                    break;
+                }
+            }
+        }
+    };
+    if tokio::time::timeout(state.times.close_limit, handshake).await.is_err() {
+        abort.abort();
+    }
+}
+
+impl Ending {
+    fn last_words(self) -> Option<Outgoing> {
+        let close = |code, reason: &'static str| CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        match self {
+            Self::Closed => Some(Outgoing::SuccessAndClose(close(close_code::NORMAL, "session closed"))),
+            Self::TooLarge => Some(Outgoing::Close(close(close_code::SIZE, "message too large"))),
+            Self::Violation => Some(Outgoing::Close(close(close_code::PROTOCOL, "protocol violation"))),
+            Self::Restart => Some(Outgoing::Close(close(close_code::RESTART, "server is stopping"))),
+            Self::Left | Self::Lost => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Accounts.
+
+use simulator_api::replay::{AccountBytes, ReplayAccount, ReplayAccountEntry};
+use simulator_api::{AccountData, AccountModifications, BacktestError, BinaryEncoding, EncodedBinary};
+use solana_account::{Account, AccountSharedData, ReadableAccount};
+use solana_account_decoder::parse_account_data::{AccountAdditionalDataV3, SplTokenAdditionalDataV2};
+use solana_account_decoder::{UiAccount, UiAccountEncoding, UiDataSliceConfig, encode_ui_account};
+use solana_pubkey::Pubkey;
+use spl_token_2022_interface::extension::interest_bearing_mint::InterestBearingConfig;
+use spl_token_2022_interface::extension::scaled_ui_amount::ScaledUiAmountConfig;
+use spl_token_2022_interface::extension::{BaseStateWithExtensions, StateWithExtensions};
+use spl_token_2022_interface::state::Mint;
+
+/// What an account is written in besides its own data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ParseContext {
+    /// The mint of a token account.
+    pub(crate) mint: Option<AccountSharedData>,
+    /// The time of the session in seconds, which interest depends on.
+    pub(crate) unix_timestamp: i64,
+}
+
+/// Accounts to replace, sorted by address.
+///
+/// # Errors
+/// The first account whose data is not in the encoding that it names.
+pub(crate) fn modifications(accounts: AccountModifications) -> Result<Vec<(Pubkey, AccountSharedData)>, BacktestError> {
+    accounts
+        .into_iter()
+        .map(|(address, account)| Ok((address, shared(&address, &account)?)))
+        .collect()
+}
+
+/// An account as Solana's RPC shows it.
+pub(crate) fn ui_account(
+    address: &Pubkey,
+    account: &AccountSharedData,
+    encoding: UiAccountEncoding,
+    slice: Option<UiDataSliceConfig>,
+    context: &ParseContext,
+) -> UiAccount {
+    let token = context
+        .mint
+        .as_ref()
+        .and_then(|mint| token_context(mint, context.unix_timestamp));
+    let additional = token.map(|token| AccountAdditionalDataV3 {
+        spl_token_additional_data: Some(token),
+    });
+    encode_ui_account(address, account, encoding, additional, slice)
+}
+
+/// An account as `getReplayAccounts` shows it.
+pub(crate) fn replay_account(pubkey: Pubkey, account: &AccountSharedData) -> ReplayAccountEntry {
+    let account = ReplayAccount {
+        lamports: account.lamports(),
+        data: AccountBytes::from_bytes(account.data()),
+        owner: *account.owner(),
+        executable: account.executable(),
+        rent_epoch: account.rent_epoch(),
+        space: account.data().len() as u64,
+    };
+    ReplayAccountEntry { pubkey, account }
+}
+
+/// An account in the form in which a client also sends it.
+pub(super) fn account_data(account: &AccountSharedData) -> AccountData {
+    AccountData {
+        data: EncodedBinary::from_bytes(account.data(), BinaryEncoding::Base64),
+        executable: account.executable(),
+        lamports: account.lamports(),
+        owner: *account.owner(),
+        space: account.data().len() as u64,
+    }
+}
+
+/// The wire has no rent epoch: an account that a user sets is exempt from rent, as every account is nowadays.
+fn shared(address: &Pubkey, account: &AccountData) -> Result<AccountSharedData, BacktestError> {
+    let data = account
+        .data
+        .decode()
+        .map_err(|error| BacktestError::InvalidAccountEncoding {
+            address: address.to_string(),
+            encoding: "base64".to_owned(),
+            error: error.to_string(),
+        })?;
+    let AccountData {
+        lamports,
+        owner,
+        executable,
+        ..
+    } = *account;
+    Ok(Account {
+        lamports,
+        data,
+        owner,
+        executable,
+        rent_epoch: u64::MAX,
+    }
+    .into())
+}
+
+fn token_context(mint: &AccountSharedData, unix_timestamp: i64) -> Option<SplTokenAdditionalDataV2> {
+    let mint = StateWithExtensions::<Mint>::unpack(mint.data()).ok()?;
+    let interest = mint.get_extension::<InterestBearingConfig>().ok();
+    let scaled = mint.get_extension::<ScaledUiAmountConfig>().ok();
+    Some(SplTokenAdditionalDataV2 {
+        decimals: mint.base.decimals,
+        interest_bearing_config: interest.map(|config| (*config, unix_timestamp)),
+        scaled_ui_amount_config: scaled.map(|config| (*config, unix_timestamp)),
+    })
+}

@@ -1,0 +1,196 @@
+//! What a create request asks for, in the server's terms.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use simulator_api::replay::OutcomeDetail;
+use simulator_api::{BacktestError, CreateBacktestSessionRequest, CreateSessionParams, FeatureSelection};
+use simulator_archive::model::Slot;
+use simulator_engine::{AccountDiffs, FeatureChoice, ReplayOptions};
+
+use crate::config::Times;
+use crate::session::Start;
+
+/// A session that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionSpec {
+    pub(crate) range: RangeInclusive<Slot>,
+    pub(crate) start: Start,
+    pub(crate) options: ReplayOptions,
+    pub(crate) outcomes: Option<OutcomeDetail>,
+    pub(crate) send_summary: bool,
+    /// How long to wait for a free place.
+    pub(crate) capacity_wait: Duration,
+    /// How long the session outlives its connection.
+    pub(crate) disconnect: Duration,
+    /// The same token from the same key stands for the same session.
+    pub(crate) token: Option<String>,
+}
+
+/// Longest create token that is taken, in bytes.
+const MAX_TOKEN_BYTES: usize = 256;
+
+/// Reads a create request.
+///
+/// # Errors
+/// `invalidRequest` that names the field: one that this server does not implement, or a range that is none.
+pub(crate) fn session_spec(
+    request: &CreateBacktestSessionRequest,
+    times: &Times,
+) -> Result<SessionSpec, BacktestError> {
+    let params = &request.request;
+    if let Some(field) = unsupported_field(request) {
+        return Err(invalid(format!("{field} is not supported by this server")));
+    }
+    if params.end_slot < params.start_slot {
+        return Err(invalid(format!(
+            "endSlot {} is before startSlot {}",
+            params.end_slot, params.start_slot
+        )));
+    }
+    if request
+        .create_token
+        .as_ref()
+        .is_some_and(|token| token.len() > MAX_TOKEN_BYTES)
+    {
+        return Err(invalid(format!("createToken is longer than {MAX_TOKEN_BYTES} bytes")));
+    }
+    Ok(SessionSpec {
+        range: params.start_slot..=params.end_slot,
+        start: if params.start_paused {
+            Start::Paused
+        } else {
+            Start::AfterFirstBlock
+        },
+        options: replay_options(params),
+        outcomes: params.outcomes,
+        send_summary: params.send_summary,
+        capacity_wait: seconds(params.capacity_wait_timeout_secs).unwrap_or_default(),
+        disconnect: seconds(params.disconnect_timeout_secs)
+            .unwrap_or(times.default_disconnect)
+            .min(times.max_disconnect),
+        token: request.create_token.clone(),
+    })
+}
+
+/// A field that asks for something that is not implemented. To ignore it would give wrong results silently.
+fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static str> {
+    let params = &request.request;
+    let asked = [
+        ("agents", !params.agents.is_empty()),
+        ("reroute", params.reroute.is_some()),
+        ("actions", params.actions.is_some()),
+        ("diagnosticProbes", !params.diagnostic_probes.is_empty()),
+        ("replayAccountState", params.replay_account_state),
+        ("discoveries", !params.discoveries.is_empty()),
+        ("name", request.name.is_some()),
+        ("parallel", request.parallel),
+    ];
+    asked
+        .into_iter()
+        .find(|(_, is_asked)| *is_asked)
+        .map(|(field, _)| field)
+}
+
+fn replay_options(params: &CreateSessionParams) -> ReplayOptions {
+    ReplayOptions {
+        features: match &params.features {
+            None | Some(FeatureSelection::Accounts) => FeatureChoice::Accounts,
+            Some(FeatureSelection::All) => FeatureChoice::All,
+            Some(FeatureSelection::Listed(features)) => FeatureChoice::Only(features.iter().copied().collect()),
+        },
+        extra_compute_units: params.extra_compute_units.unwrap_or_default(),
+        ignored_signers: params.signer_filter.clone(),
+        account_diffs: match params.outcomes {
+            Some(OutcomeDetail::AccountDiffs) => AccountDiffs::Record,
+            _ => AccountDiffs::Omit,
+        },
+    }
+}
+
+fn seconds(seconds: Option<u16>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn invalid(error: String) -> BacktestError {
+    BacktestError::InvalidRequest { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use simulator_api::BacktestRequest;
+
+    use super::*;
+
+    fn read(params: &str) -> Result<SessionSpec, BacktestError> {
+        let text =
+            format!(r#"{{"method": "createBacktestSession", "params": {{"startSlot": 5, "endSlot": 9, {params}}}}}"#);
+        let request = BacktestRequest::from_json(&text).unwrap();
+        let BacktestRequest::CreateBacktestSession(create) = request else {
+            panic!("not a create")
+        };
+        session_spec(&create, &Times::default())
+    }
+
+    fn error(params: &str) -> String {
+        match read(params) {
+            Err(BacktestError::InvalidRequest { error }) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_the_field_that_is_not_supported() {
+        let probe =
+            r#"{"anchor": {"at": "afterEverySlot", "everyNSlots": 10}, "markets": [], "usdValues": [], "label": null}"#;
+        let filter = r#"{"kind": "programExecuted", "value": "Stake11111111111111111111111111111111111111"}"#;
+        for (field, value) in [
+            (
+                "agents",
+                r#"[{"agentType": "arb", "wallet": null, "keypair": null, "seedSolLamports": null, "arbRoutes": []}]"#,
+            ),
+            ("reroute", "{}"),
+            ("actions", r#""AAAA""#),
+            ("diagnosticProbes", &format!("[{probe}]")),
+            ("replayAccountState", "true"),
+            ("discoveries", &format!("[{filter}]")),
+            ("name", r#""nightly-7""#),
+            ("parallel", "true"),
+        ] {
+            assert_eq!(
+                error(&format!(r#""{field}": {value}"#)),
+                format!("{field} is not supported by this server")
+            );
+        }
+    }
+
+    #[test]
+    fn reads_times_with_their_bounds() {
+        let spec = read(r#""disconnectTimeoutSecs": 5000, "capacityWaitTimeoutSecs": 3"#).unwrap();
+        assert_eq!(
+            (spec.disconnect, spec.capacity_wait),
+            (Duration::from_secs(900), Duration::from_secs(3))
+        );
+        assert_eq!(read(r#""agents": []"#).unwrap().disconnect, Duration::from_secs(30));
+        assert_eq!(
+            read(r#""disconnectTimeoutSecs": 0"#).unwrap().disconnect,
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn reads_the_extensions() {
+        let spec =
+            read(r#""startPaused": true, "features": "all", "outcomes": "accountDiffs", "extraComputeUnits": 7"#)
+                .unwrap();
+        assert_eq!(
+            (spec.start, spec.outcomes),
+            (Start::Paused, Some(OutcomeDetail::AccountDiffs))
+        );
+        assert_eq!(
+            (spec.options.features, spec.options.extra_compute_units),
+            (FeatureChoice::All, 7)
+        );
+        assert_eq!(spec.options.account_diffs, AccountDiffs::Record);
+    }
+}

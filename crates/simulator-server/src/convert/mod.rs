@@ -1,0 +1,18 @@
+//! Wire types to engine types and back. Nowhere else in this crate does one become the other.
+
+mod account;
+mod create;
+mod divergence;
+mod event;
+mod order;
+mod outcome;
+mod summary;
+mod transaction;
+
+pub(crate) use account::{ParseContext, modifications, replay_account, ui_account};
+pub(crate) use create::{SessionSpec, session_spec};
+pub(crate) use event::response;
+pub(crate) use order::{continue_order, continue_to_order};
+pub(crate) use outcome::SlotRecord;
+pub(crate) use summary::{SummaryContext, Tally, replay_summary};
+pub(crate) use transaction::{confirmed, execution_error, status, status_meta, transaction_from_text};

@@ -1,0 +1,123 @@
+//! Totals of a session.
+
+use std::ops::RangeInclusive;
+
+use simulator_api::SessionSummary;
+use simulator_api::replay::{BankHashCounts, BankHashDifference, OutcomeCounts, ReplaySummary, UnreproducedAccount};
+use simulator_archive::ArchiveDigest;
+use simulator_archive::model::Slot;
+use simulator_engine::{
+    BankHashes, ENGINE_VERSION, Execution, Occurrences, OutcomeField, ProofUnavailable, Replay, TransactionReport,
+    Unreproduced, Unverifiable, Verdict,
+};
+use solana_pubkey::Pubkey;
+use solana_sdk_ids::sysvar;
+
+/// Counts for the summary of `completed`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(SessionSummary);
+
+/// What a summary says besides the replay's own totals.
+#[derive(Clone, Debug)]
+pub(crate) struct SummaryContext {
+    pub(crate) archive: ArchiveDigest,
+    pub(crate) range: RangeInclusive<Slot>,
+}
+
+impl Tally {
+    /// Counts a historical transaction. One without a record cannot be wrong, and one that the user left out was not
+    /// executed: neither is counted.
+    pub(crate) fn add(&mut self, report: &TransactionReport) {
+        match (&report.verdict, &report.execution) {
+            (Verdict::Matched, _) => self.0.correct_simulation += 1,
+            (Verdict::Diverged(divergence), execution) => self.add_diverged(&divergence.fields, execution),
+            (Verdict::Unverifiable(Unverifiable::NoRecord), Execution::Refused(_)) => self.0.execution_errors += 1,
+            (Verdict::Unverifiable(_), _) => {}
+        }
+    }
+
+    /// The counts so far.
+    pub(crate) fn summary(&self) -> SessionSummary {
+        self.0.clone()
+    }
+
+    fn add_diverged(&mut self, fields: &[OutcomeField], execution: &Execution) {
+        let differs = |those: &[OutcomeField]| u64::from(those.iter().any(|field| fields.contains(field)));
+        match execution {
+            Execution::Processed(_) => self.0.incorrect_simulation += 1,
+            Execution::Refused(_) | Execution::Skipped(_) => self.0.execution_errors += 1,
+        }
+        self.0.log_diff += differs(&[OutcomeField::Logs]);
+        self.0.balance_diff += differs(&[
+            OutcomeField::PreBalances,
+            OutcomeField::PostBalances,
+            OutcomeField::PreTokenBalances,
+            OutcomeField::PostTokenBalances,
+        ]);
+    }
+}
+
+/// What `getReplaySummary` shows.
+pub(crate) fn replay_summary(replay: &Replay, context: &SummaryContext, complete: bool) -> ReplaySummary {
+    let summary = replay.summary();
+    ReplaySummary {
+        slots: summary.slots,
+        counts: OutcomeCounts {
+            total: summary.total,
+            successes: summary.successes,
+            failures: summary.failures,
+            matched: summary.matched,
+            diverged: summary.diverged,
+            unverifiable: summary.unverifiable,
+        },
+        compute_units: summary.compute_units,
+        bank_hashes: bank_hashes(&summary.bank_hashes),
+        unreproduced: summary
+            .unreproduced
+            .iter()
+            .map(|(what, times)| unreproduced(*what, times))
+            .collect(),
+        result_digest: replay.result_digest().to_string(),
+        archive_digest: context.archive.to_string(),
+        engine: ENGINE_VERSION.to_owned(),
+        first_slot: *context.range.start(),
+        last_slot: *context.range.end(),
+        injected: summary.injected,
+        complete,
+    }
+}
+
+fn bank_hashes(hashes: &BankHashes) -> BankHashCounts {
+    BankHashCounts {
+        agreed: hashes.agreed,
+        differed: hashes.differed,
+        unrecorded: hashes.unrecorded,
+        first_difference: hashes.first_difference.map(|difference| BankHashDifference {
+            slot: difference.slot,
+            recorded: difference.recorded.to_string(),
+            computed: difference.computed.to_string(),
+        }),
+        unavailable: hashes.unavailable.map(|reason| unavailable(reason).to_owned()),
+    }
+}
+
+fn unavailable(reason: ProofUnavailable) -> &'static str {
+    match reason {
+        ProofUnavailable::AccountsIncomplete => "the archive lists only some accounts",
+        ProofUnavailable::SessionChanged => "accounts were changed or transactions added",
+        ProofUnavailable::ParentUnknown => "the bank hash of the first block's parent is not known",
+    }
+}
+
+/// The account that is not as it was on the chain. Of a leader whom nothing names the address is unknown as well, and
+/// the default address stands in.
+fn unreproduced(what: Unreproduced, times: &Occurrences) -> UnreproducedAccount {
+    let (account, reason) = match what {
+        Unreproduced::LeaderFee => (Pubkey::default(), "the leader who was due the fees is not recorded"),
+        Unreproduced::BlockTime => (sysvar::clock::ID, "the block's time is not recorded"),
+        Unreproduced::EpochBoundary => (sysvar::stake_history::ID, "the epoch's stakes are not in the archive"),
+        Unreproduced::ParentBankHash => (sysvar::slot_hashes::ID, "the parent's bank hash is not known"),
+    };
+    let reason = format!("{reason} ({} times, first in slot {})", times.count, times.first_slot);
+    UnreproducedAccount { account, reason }
+}

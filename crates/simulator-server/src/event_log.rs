@@ -1,0 +1,183 @@
+//! A session's events, numbered and bounded.
+//!
+//! The worker appends, the control connection reads. An unread event is never dropped: when too many wait, the worker
+//! pauses. Events that were read are kept for a while, for a client that comes back.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
+use tokio::sync::Notify;
+
+/// The number of an event in its session; the first event has 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sequence(pub(crate) u64);
+
+/// The events of one session.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    events: Mutex<Events>,
+    appended: Notify,
+    read: Notify,
+}
+
+/// What [`EventLog`] guards.
+#[derive(Debug)]
+struct Events {
+    retained: VecDeque<SequencedResponse>,
+    last: Sequence,
+    read: Sequence,
+    max_unread: usize,
+    max_retained: usize,
+}
+
+impl EventLog {
+    /// An empty log that has room until `max_unread` events wait, and then keeps `max_retained`.
+    pub(crate) fn new(max_unread: usize, max_retained: usize) -> Self {
+        let events = Events {
+            retained: VecDeque::new(),
+            last: Sequence(0),
+            read: Sequence(0),
+            max_unread,
+            max_retained: max_retained.max(max_unread),
+        };
+        Self {
+            events: Mutex::new(events),
+            appended: Notify::new(),
+            read: Notify::new(),
+        }
+    }
+
+    /// Numbers an event and adds it. A writer asks for room before the work that leads to events, not before each of
+    /// them, so that the limit may be exceeded by the few events of one step.
+    pub(crate) fn append(&self, request: Option<RequestId>, response: BacktestResponse) {
+        self.lock().append(request, response);
+        self.appended.notify_waiters();
+    }
+
+    /// Whether more events may be produced.
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().has_room()
+    }
+
+    /// Waits until more events may be produced.
+    pub(crate) async fn room(&self) {
+        self.wait(&self.read, |events| events.has_room().then_some(())).await;
+    }
+
+    /// Waits for the first retained event after this one.
+    pub(crate) async fn next_after(&self, cursor: Sequence) -> (Sequence, SequencedResponse) {
+        self.wait(&self.appended, |events| events.after(cursor)).await
+    }
+
+    /// All events up to this one have been sent.
+    pub(crate) fn mark_read(&self, cursor: Sequence) {
+        self.lock().mark_read(cursor);
+        self.read.notify_waiters();
+    }
+
+    async fn wait<T>(&self, changed: &Notify, look: impl Fn(&Events) -> Option<T>) -> T {
+        loop {
+            let notified = changed.notified();
+            if let Some(found) = look(&self.lock()) {
+                return found;
+            }
+            notified.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    fn append(&mut self, request_id: Option<RequestId>, response: BacktestResponse) {
+        self.last.0 += 1;
+        self.retained.push_back(SequencedResponse {
+            seq_id: Some(self.last.0),
+            request_id,
+            replayed: false,
+            response,
+        });
+        self.forget();
+    }
+
+    fn has_room(&self) -> bool {
+        self.last.0 - self.read.0 < self.max_unread as u64
+    }
+
+    fn after(&self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
+        let first = self.last.0 - self.retained.len() as u64 + 1;
+        let wanted = (cursor.0 + 1).max(first);
+        let index = usize::try_from(wanted - first).ok()?;
+        self.retained.get(index).map(|event| (Sequence(wanted), event.clone()))
+    }
+
+    fn mark_read(&mut self, cursor: Sequence) {
+        self.read = self.read.max(cursor.min(self.last));
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.retained.len() > self.max_retained && self.last.0 - self.retained.len() as u64 + 1 <= self.read.0 {
+            self.retained.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_of(count: u64) -> EventLog {
+        let log = EventLog::new(3, 4);
+        (1..=count).for_each(|slot| log.append(None, BacktestResponse::SlotNotification(slot)));
+        log
+    }
+
+    #[test]
+    fn numbers_from_one() {
+        let log = log_of(2);
+        let first = log.lock().after(Sequence(0)).unwrap();
+        assert_eq!((first.0, first.1.seq_id), (Sequence(1), Some(1)));
+        assert_eq!(log.lock().after(Sequence(1)).unwrap().0, Sequence(2));
+        assert!(log.lock().after(Sequence(2)).is_none());
+    }
+
+    #[test]
+    fn keeps_what_is_unread_and_a_little_more() {
+        let log = log_of(6);
+        assert!(!log.has_room());
+        assert_eq!(log.lock().retained.len(), 6, "nothing unread is dropped");
+        log.mark_read(Sequence(4));
+        assert!(log.has_room());
+        assert_eq!(log.lock().retained.len(), 4);
+        assert_eq!(
+            log.lock().after(Sequence(0)).unwrap().0,
+            Sequence(3),
+            "the oldest that is left"
+        );
+        log.mark_read(Sequence(99));
+        log.append(None, BacktestResponse::ReadyForContinue);
+        assert_eq!(log.lock().after(Sequence(6)).unwrap().1.seq_id, Some(7));
+    }
+
+    #[tokio::test]
+    async fn wakes_reader_and_writer() {
+        let log = std::sync::Arc::new(log_of(3));
+        let reader = tokio::spawn({
+            let log = log.clone();
+            async move { log.next_after(Sequence(3)).await.0 }
+        });
+        let writer = tokio::spawn({
+            let log = log.clone();
+            async move { log.room().await }
+        });
+        tokio::task::yield_now().await;
+        log.mark_read(Sequence(1));
+        writer.await.unwrap();
+        log.append(None, BacktestResponse::ReadyForContinue);
+        assert_eq!(reader.await.unwrap(), Sequence(4));
+    }
+}

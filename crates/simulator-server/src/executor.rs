@@ -1,0 +1,172 @@
+//! A session's replay with everything that is kept about it: recent transactions, outcome records, totals.
+
+use std::sync::Arc;
+
+use simulator_api::SessionSummary;
+use simulator_api::replay::{OutcomeDetail, ReplaySummary};
+use simulator_archive::model::Slot;
+use simulator_engine::{DecodedBlock, Execution, InjectedTransaction, Replay, SlotError, TransactionReport};
+use solana_account::AccountSharedData;
+use solana_pubkey::Pubkey;
+use solana_transaction::versioned::VersionedTransaction;
+
+use crate::convert::{SlotRecord, SummaryContext, Tally, replay_summary};
+use crate::history::{History, PastTransaction};
+use crate::outcomes::OutcomeQueue;
+
+/// The replay of one session.
+pub(crate) struct Executor {
+    replay: Replay,
+    history: History,
+    outcomes: Option<OutcomeRecorder>,
+    tally: Tally,
+    context: SummaryContext,
+    complete: bool,
+}
+
+/// Where the outcome records of a session go.
+#[derive(Debug)]
+pub(crate) struct OutcomeRecorder {
+    pub(crate) queue: Arc<OutcomeQueue>,
+    pub(crate) detail: OutcomeDetail,
+    /// The record of the open slot.
+    pub(crate) open: Option<SlotRecord>,
+}
+
+/// Reads: answered for the network between two steps.
+impl Executor {
+    pub(crate) fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn replay_summary(&self) -> ReplaySummary {
+        replay_summary(&self.replay, &self.context, self.complete)
+    }
+
+    pub(crate) fn session_summary(&self) -> SessionSummary {
+        self.tally.summary()
+    }
+}
+
+/// Steps.
+impl Executor {
+    pub(crate) fn new(
+        replay: Replay,
+        history: History,
+        outcomes: Option<OutcomeRecorder>,
+        context: SummaryContext,
+    ) -> Self {
+        Self {
+            replay,
+            history,
+            outcomes,
+            tally: Tally::default(),
+            context,
+            complete: false,
+        }
+    }
+
+    /// Forgets totals so far, at the end of a fast-forward.
+    pub(crate) fn begin_recording(&mut self) {
+        self.replay.begin_recording();
+    }
+
+    /// Opens the slot of a block, keeping no record of it.
+    pub(crate) fn open_silently(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        self.replay.open_slot(block)
+    }
+
+    /// Executes a batch of a slot that no record is kept of; `false` when there is none left.
+    pub(crate) fn execute_silently(&mut self) -> Result<bool, SlotError> {
+        Ok(self.replay.execute_batch()?.is_some())
+    }
+
+    /// Opens the slot of a block; returns its number and how many batches it has.
+    pub(crate) fn open(&mut self, block: Arc<DecodedBlock>) -> Result<(Slot, usize), SlotError> {
+        let (slot, batches) = (block.block().slot, block.batches().len());
+        self.replay.open_slot(Arc::clone(&block))?;
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.open = Some(SlotRecord::begin(block.block(), outcomes.detail));
+        }
+        Ok((slot, batches))
+    }
+
+    /// Executes the next batch of the open slot.
+    pub(crate) fn execute_batch(&mut self) -> Result<(), SlotError> {
+        let reports = self.replay.execute_batch()?.unwrap_or_default();
+        let block = self.replay.open_block().cloned().ok_or(SlotError::NoOpenSlot)?;
+        for report in reports {
+            self.keep(&block, report);
+        }
+        Ok(())
+    }
+
+    /// Closes the open slot, and hands its record to the reader.
+    pub(crate) fn close(&mut self) -> Result<(), SlotError> {
+        let report = self.replay.close_slot()?;
+        if let Some(outcomes) = &mut self.outcomes
+            && let Some(record) = outcomes.open.take()
+        {
+            outcomes.queue.add(report.slot, record.finish(&report));
+        }
+        Ok(())
+    }
+
+    /// The whole range has been executed.
+    pub(crate) fn set_complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Replaces accounts, effective at once.
+    pub(crate) fn set_accounts(&mut self, accounts: Vec<(Pubkey, AccountSharedData)>) {
+        for (address, account) in accounts {
+            self.replay.set_account(address, account);
+        }
+    }
+
+    /// Executes a user's transaction in the open slot.
+    pub(crate) fn inject(&mut self, transaction: VersionedTransaction) -> Result<InjectedTransaction, SlotError> {
+        let injected = self.replay.inject(&transaction)?;
+        if let Execution::Processed(outcome) = &injected.execution {
+            let block_time = self.replay.open_block().and_then(|block| block.block().block_time);
+            let (slot, outcome) = (self.replay.slot(), outcome.clone());
+            self.history.add(PastTransaction {
+                slot,
+                index: None,
+                block_time,
+                transaction,
+                outcome,
+            });
+        }
+        Ok(injected)
+    }
+
+    fn keep(&mut self, block: &DecodedBlock, report: TransactionReport) {
+        self.tally.add(&report);
+        let index = usize::try_from(report.index).unwrap_or(usize::MAX);
+        let recorded = block
+            .block()
+            .transactions
+            .get(index)
+            .and_then(|recorded| recorded.outcome.as_ref());
+        if let Some(record) = self.outcomes.as_mut().and_then(|outcomes| outcomes.open.as_mut()) {
+            record.add(&report, recorded);
+        }
+        if let (Execution::Processed(outcome), Some(transaction)) = (report.execution, block.transactions().get(index))
+        {
+            let (slot, block_time) = (block.block().slot, block.block().block_time);
+            let (index, transaction) = (Some(report.index), transaction.clone());
+            self.history.add(PastTransaction {
+                slot,
+                index,
+                block_time,
+                transaction,
+                outcome,
+            });
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Starting a session: its queues, its thread, and the silent way from the keyframe to its first slot.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use simulator_api::{BacktestError, BacktestResponse, SessionId};
+use simulator_archive::Archive;
+use simulator_archive::model::Slot;
+use simulator_engine::{DecodedBlock, Replay};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::archives::Keyframe;
+use crate::command_log::MemoryCommandLog;
+use crate::config::Limits;
+use crate::convert::{SessionSpec, SummaryContext};
+use crate::event_log::EventLog;
+use crate::executor::{Executor, OutcomeRecorder};
+use crate::feed::{self, Feed};
+use crate::handle::{Message, SessionHandle};
+use crate::history::History;
+use crate::outcomes::OutcomeQueue;
+use crate::session::Session;
+use crate::worker::{Lookahead, Sends, Worker, advance_failed};
+
+/// What a session is started from.
+pub(crate) struct Launch<'a> {
+    pub(crate) id: SessionId,
+    pub(crate) spec: SessionSpec,
+    pub(crate) archive: &'a Archive,
+    pub(crate) keyframe: Keyframe,
+    pub(crate) limits: &'a Limits,
+    /// Given back when the session's thread ends.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// Starts a session and waits until it stands before its first slot. If nobody waits any more, the session ends.
+///
+/// # Errors
+/// The range has no block, or the engine cannot be set up or brought to its start.
+pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, BacktestError> {
+    let stop = CancellationToken::new();
+    let abandoned = stop.clone().drop_guard();
+    let (inbox, messages) = mpsc::channel(launch.limits.inbox);
+    let handle = Arc::new(SessionHandle {
+        id: launch.id,
+        inbox,
+        events: Arc::new(EventLog::new(
+            launch.limits.unread_events,
+            launch.limits.retained_events,
+        )),
+        outcomes: launch
+            .spec
+            .outcomes
+            .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
+        disconnect: launch.spec.disconnect,
+        stop,
+        finished: CancellationToken::new(),
+    });
+    let started = start_thread(launch, &handle, messages)?;
+    started
+        .await
+        .unwrap_or_else(|_| Err(internal("the engine stopped while it started")))?;
+    abandoned.disarm();
+    Ok(handle)
+}
+
+/// What the thread of a session begins with.
+struct Thread {
+    spec: SessionSpec,
+    keyframe: Keyframe,
+    context: SummaryContext,
+    limits: Limits,
+    feed: Feed,
+    inbox: mpsc::Receiver<Message>,
+    events: Arc<EventLog>,
+    outcomes: Option<Arc<OutcomeQueue>>,
+    stop: CancellationToken,
+    runtime: Handle,
+}
+
+fn start_thread(
+    launch: Launch<'_>,
+    handle: &SessionHandle,
+    inbox: mpsc::Receiver<Message>,
+) -> Result<oneshot::Receiver<Result<(), BacktestError>>, BacktestError> {
+    let range = launch.keyframe.slot..=*launch.spec.range.end();
+    let thread = Thread {
+        context: SummaryContext {
+            archive: launch.archive.digest(),
+            range: launch.spec.range.clone(),
+        },
+        feed: feed::spawn(launch.archive, range, launch.limits.blocks_ahead, handle.stop.clone()),
+        spec: launch.spec,
+        keyframe: launch.keyframe,
+        limits: launch.limits.clone(),
+        inbox,
+        events: Arc::clone(&handle.events),
+        outcomes: handle.outcomes.clone(),
+        stop: handle.stop.clone(),
+        runtime: Handle::current(),
+    };
+    let (started, starting) = oneshot::channel();
+    let (finished, place) = (handle.finished.clone().drop_guard(), launch.place);
+    std::thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(move || {
+            let _until_the_end = (finished, place);
+            thread.guard(started);
+        })
+        .map_err(|error| internal(&format!("no thread for the session: {error}")))?;
+    Ok(starting)
+}
+
+impl Thread {
+    /// Runs the session. A panic ends this session only, and is told to its client; its engine is thrown away.
+    fn guard(self, started: oneshot::Sender<Result<(), BacktestError>>) {
+        let (events, outcomes) = (Arc::clone(&self.events), self.outcomes.clone());
+        if catch_unwind(AssertUnwindSafe(|| self.run(started))).is_err() {
+            tracing::error!("the engine of a session panicked");
+            events.append(
+                None,
+                BacktestResponse::Error(internal("the engine stopped unexpectedly")),
+            );
+        }
+        if let Some(outcomes) = outcomes {
+            outcomes.seal();
+        }
+    }
+
+    fn run(self, started: oneshot::Sender<Result<(), BacktestError>>) {
+        // If the receiver is gone, the session has been stopped and the worker sees it at once.
+        match self.prepare() {
+            Ok(worker) => {
+                drop(started.send(Ok(())));
+                worker.run();
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    }
+
+    fn prepare(mut self) -> Result<Worker, BacktestError> {
+        let (first, end) = (*self.spec.range.start(), *self.spec.range.end());
+        let mut executor = self.executor()?;
+        let block = self.fast_forward(&mut executor, first)?;
+        executor.begin_recording();
+        Ok(Worker {
+            executor,
+            session: Session::new(end, self.spec.start),
+            feed: self.feed,
+            upcoming: Lookahead::Block(block),
+            inbox: self.inbox,
+            events: self.events,
+            outcomes: self.outcomes,
+            commands: Box::new(MemoryCommandLog::new(self.limits.command_log_bytes)),
+            sends: Sends::default(),
+            send_summary: self.spec.send_summary,
+            stop: self.stop,
+            runtime: self.runtime,
+        })
+    }
+
+    fn executor(&self) -> Result<Executor, BacktestError> {
+        let accounts = Arc::clone(&self.keyframe.accounts);
+        let replay = Replay::new(accounts, self.spec.options.clone()).map_err(|error| {
+            BacktestError::InitializingSysvarsFailed {
+                slot: self.keyframe.slot,
+                error: error.to_string(),
+            }
+        })?;
+        let outcomes = self.outcomes.clone().zip(self.spec.outcomes);
+        let recorder = outcomes.map(|(queue, detail)| OutcomeRecorder {
+            queue,
+            detail,
+            open: None,
+        });
+        Ok(Executor::new(
+            replay,
+            History::new(self.limits.history_bytes),
+            recorder,
+            self.context.clone(),
+        ))
+    }
+
+    /// Executes the blocks between the keyframe and the first slot, and returns the block to begin with.
+    fn fast_forward(&mut self, executor: &mut Executor, first: Slot) -> Result<Arc<DecodedBlock>, BacktestError> {
+        loop {
+            let block = self.next_block(executor.replay().slot())?;
+            let slot = block.block().slot;
+            if slot >= first {
+                return Ok(block);
+            }
+            executor
+                .open_silently(block)
+                .map_err(|error| advance_failed(slot, &error))?;
+            while executor
+                .execute_silently()
+                .map_err(|error| advance_failed(slot, &error))?
+            {
+                if self.stop.is_cancelled() {
+                    return Err(stopped());
+                }
+            }
+            executor.close().map_err(|error| advance_failed(slot, &error))?;
+        }
+    }
+
+    fn next_block(&mut self, slot: Slot) -> Result<Arc<DecodedBlock>, BacktestError> {
+        match self.runtime.block_on(self.stop.run_until_cancelled(self.feed.recv())) {
+            None => Err(stopped()),
+            Some(None) => Err(no_blocks(&self.spec)),
+            Some(Some(next)) => next.map_err(|error| advance_failed(slot, &error)),
+        }
+    }
+}
+
+/// Every slot of the range was skipped. Clients of the older generation do not know an error of its own for it, and
+/// every error is final while a session is being created.
+fn no_blocks(spec: &SessionSpec) -> BacktestError {
+    let (start, end) = (spec.range.start(), spec.range.end());
+    BacktestError::InvalidRequest {
+        error: format!("no block was produced in slots {start} to {end}"),
+    }
+}
+
+fn stopped() -> BacktestError {
+    internal("the session was stopped while it started")
+}
+
+fn internal(error: &str) -> BacktestError {
+    BacktestError::Internal {
+        error: error.to_owned(),
+    }
+}

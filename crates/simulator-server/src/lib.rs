@@ -1,0 +1,52 @@
+//! Backtest sessions over the network.
+//!
+//! A [`Server`] serves archives over the backtest protocol: a WebSocket control channel at `/backtest`, over which a
+//! client makes a session and drives it, and JSON-RPC at `/backtest/{session_id}`, over which it looks at the session
+//! and changes it. `/available-ranges` says what there is, `/health` that the server is there.
+//!
+//! ```text
+//!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
+//!     │          ▲                                   │     │
+//!     │          └───────── event_log ◄──────────────┘     ├── session: the rules, pure
+//!     └─────► rpc ──► handle                               └── feed: blocks, decoded ahead
+//!              └──── outcomes ◄── executor
+//! ```
+//!
+//! Nothing of the network ever waits inside the engine, and the engine never waits for a socket: every queue between
+//! them has a limit, and a replay whose reader is slow pauses. Nothing is dropped.
+//!
+//! # JSON-RPC errors of our own
+//!
+//! | code | meaning |
+//! |---|---|
+//! | -32099 | the account is not in the session's archive: whether it existed is not known (`data.account`) |
+//! | -32098 | the session has ended, has no open slot, or refused the transaction |
+//!
+//! `getTransaction` and `getSignatureStatuses` know the latest transactions of the session, as many as fit into
+//! [`Limits::history_bytes`]; they answer `null` for all others.
+
+mod archives;
+mod command_log;
+mod config;
+mod control;
+mod convert;
+mod event_log;
+mod executor;
+mod feed;
+mod handle;
+mod history;
+mod keys;
+mod launch;
+mod outcomes;
+mod ranges;
+mod registry;
+mod routes;
+mod rpc;
+mod server;
+mod session;
+mod state;
+mod worker;
+
+pub use config::{Limits, ServerConfig, Times};
+pub use keys::ApiKey;
+pub use server::{BindError, ServeError, Server};

@@ -1,0 +1,90 @@
+//! The HTTP surface.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State as Shared, WebSocketUpgrade};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use simulator_api::{AvailableRange, SessionId};
+
+use crate::control;
+use crate::ranges::available_ranges;
+use crate::rpc::{self, Target};
+use crate::state::State;
+
+/// The header that carries a client's key.
+const API_KEY: &str = "x-api-key";
+
+/// Every route of the server.
+pub(crate) fn router(state: Arc<State>) -> Router {
+    let max_body = state.limits.message_bytes;
+    Router::new()
+        .route("/backtest", any(control_channel))
+        .route("/backtest/{session_id}", get(pubsub).post(json_rpc))
+        .route("/available-ranges", get(ranges))
+        .route("/health", get(health))
+        .layer(DefaultBodyLimit::max(max_body))
+        .with_state(state)
+}
+
+async fn control_channel(Shared(state): Shared<Arc<State>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let Some(owner) = state.keys.owner(headers.get(API_KEY).map(|key| key.as_bytes())) else {
+        return (StatusCode::UNAUTHORIZED, "unknown API key: set the X-API-Key header\n").into_response();
+    };
+    if state.shutdown.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response();
+    }
+    let tasks = state.tasks.clone();
+    upgrade
+        .max_message_size(state.limits.message_bytes)
+        .max_frame_size(state.limits.frame_bytes)
+        .on_upgrade(move |socket| tasks.track_future(control::serve(socket, state, owner)))
+}
+
+async fn json_rpc(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, body: Bytes) -> Response {
+    let Some(session) = id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) else {
+        return no_such_session();
+    };
+    let target = Target {
+        session,
+        limits: state.limits.clone(),
+        times: state.times.clone(),
+    };
+    let answer = tokio::select! {
+        answer = rpc::answer(&target, &body) => answer,
+        () = state.shutdown.cancelled() => return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),
+    };
+    match answer {
+        Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+async fn pubsub(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Response {
+    match id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) {
+        Some(_) => (
+            StatusCode::NOT_IMPLEMENTED,
+            "this server has no subscriptions yet; JSON-RPC is sent by POST\n",
+        )
+            .into_response(),
+        None => no_such_session(),
+    }
+}
+
+async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> {
+    Json(available_ranges(&state.archives))
+}
+
+async fn health() -> &'static str {
+    "ok"
+}
+
+/// An unknown, an ended and a foreign session look the same from outside.
+fn no_such_session() -> Response {
+    (StatusCode::NOT_FOUND, "no such session\n").into_response()
+}

@@ -1,0 +1,124 @@
+//! The errors of JSON-RPC, with Solana's codes where Solana has one.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use simulator_archive::model::Slot;
+use solana_pubkey::Pubkey;
+
+use crate::handle::{ChangeError, SessionGone};
+
+/// An error as a client sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RpcError {
+    pub(crate) code: i64,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<Value>,
+}
+
+/// The account is not in the session's archive, so that nothing can be said about it. Ours; `data` names the account.
+/// It is not the same as `null`, which says that the account does not exist.
+pub(crate) const ACCOUNT_NOT_IN_ARCHIVE: i64 = -32099;
+/// The session has ended, or cannot take the change now. Ours.
+pub(crate) const SESSION_REFUSED: i64 = -32098;
+
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+const INTERNAL_ERROR: i64 = -32603;
+/// Solana: `SEND_TRANSACTION_PREFLIGHT_FAILURE`.
+const PREFLIGHT_FAILURE: i64 = -32002;
+/// Solana: `TRANSACTION_SIGNATURE_VERIFICATION_FAILURE`.
+const SIGNATURE_FAILURE: i64 = -32003;
+/// Solana: `UNSUPPORTED_TRANSACTION_VERSION`.
+const UNSUPPORTED_VERSION: i64 = -32015;
+/// Solana: `MIN_CONTEXT_SLOT_NOT_REACHED`.
+const MIN_CONTEXT_SLOT: i64 = -32016;
+
+impl RpcError {
+    pub(crate) fn parse(error: &serde_json::Error) -> Self {
+        Self::new(PARSE_ERROR, format!("Parse error: {error}"))
+    }
+
+    pub(crate) fn invalid_request(why: &str) -> Self {
+        Self::new(INVALID_REQUEST, format!("Invalid request: {why}"))
+    }
+
+    pub(crate) fn method_not_found(method: &str) -> Self {
+        Self::new(
+            METHOD_NOT_FOUND,
+            format!("Method not found: this server does not have {method:?}"),
+        )
+    }
+
+    pub(crate) fn invalid_params(why: impl Into<String>) -> Self {
+        Self::new(INVALID_PARAMS, why.into())
+    }
+
+    pub(crate) fn internal(why: &str) -> Self {
+        Self::new(INTERNAL_ERROR, format!("Internal error: {why}"))
+    }
+
+    pub(crate) fn account_not_in_archive(account: &Pubkey) -> Self {
+        let message = format!("account {account} is not in this archive: whether it existed is not known");
+        Self {
+            data: Some(json!({"account": account.to_string()})),
+            ..Self::new(ACCOUNT_NOT_IN_ARCHIVE, message)
+        }
+    }
+
+    pub(crate) fn preflight(message: String, result: Value) -> Self {
+        Self {
+            data: Some(result),
+            ..Self::new(PREFLIGHT_FAILURE, message)
+        }
+    }
+
+    pub(crate) fn signature() -> Self {
+        Self::new(
+            SIGNATURE_FAILURE,
+            "Transaction signature verification failure".to_owned(),
+        )
+    }
+
+    pub(crate) fn unsupported_version(version: u8) -> Self {
+        let message = format!(
+            "Transaction version ({version}) is not supported by the requesting client. Please try the request again \
+             with the following configuration parameter: \"maxSupportedTransactionVersion\": {version}"
+        );
+        Self::new(UNSUPPORTED_VERSION, message)
+    }
+
+    pub(crate) fn min_context_slot(slot: Slot) -> Self {
+        let message = "Minimum context slot has not been reached".to_owned();
+        Self {
+            data: Some(json!({"contextSlot": slot})),
+            ..Self::new(MIN_CONTEXT_SLOT, message)
+        }
+    }
+
+    pub(crate) fn refused(why: &str) -> Self {
+        Self::new(SESSION_REFUSED, why.to_owned())
+    }
+
+    fn new(code: i64, message: String) -> Self {
+        Self {
+            code,
+            message,
+            data: None,
+        }
+    }
+}
+
+impl From<SessionGone> for RpcError {
+    fn from(gone: SessionGone) -> Self {
+        Self::refused(&gone.to_string())
+    }
+}
+
+impl From<ChangeError> for RpcError {
+    fn from(error: ChangeError) -> Self {
+        Self::refused(&error.to_string())
+    }
+}

@@ -1,0 +1,65 @@
+//! A session's JSON-RPC over HTTP: Solana's methods with Solana's shapes, and a few of our own.
+//!
+//! One file a group of methods. Each method asks the session's worker for what it needs between two steps, and does
+//! everything else, such as encoding, here.
+
+mod accounts;
+mod blocks;
+mod call;
+mod context;
+mod error;
+mod replay;
+mod simulate;
+mod transactions;
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use self::call::Params;
+pub(crate) use self::call::answer;
+use self::error::RpcError;
+use crate::config::{Limits, Times};
+use crate::handle::SessionHandle;
+
+/// What a method works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) session: Arc<SessionHandle>,
+    pub(crate) limits: Limits,
+    pub(crate) times: Times,
+}
+
+/// The JSON of a result.
+type Answer = Result<Box<RawValue>, RpcError>;
+
+/// Carries out one method.
+async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
+    let session = &target.session;
+    match method {
+        "getAccountInfo" => accounts::get_account_info(session, params).await,
+        "getBalance" => accounts::get_balance(session, params).await,
+        "getMinimumBalanceForRentExemption" => accounts::get_minimum_balance(session, params).await,
+        "getMultipleAccounts" => accounts::get_multiple_accounts(session, params).await,
+        "modifyAccounts" => accounts::modify_accounts(session, params).await,
+        "getBlockHeight" => blocks::get_block_height(session, params).await,
+        "getHealth" => blocks::get_health(),
+        "getLatestBlockhash" => blocks::get_latest_blockhash(session, params).await,
+        "getSlot" => blocks::get_slot(session, params).await,
+        "getVersion" => blocks::get_version(),
+        "isBlockhashValid" => blocks::is_blockhash_valid(session, params).await,
+        "getSignatureStatuses" => transactions::get_signature_statuses(session, params).await,
+        "getTransaction" => transactions::get_transaction(session, params).await,
+        "sendTransaction" => transactions::send_transaction(session, params).await,
+        "simulateTransaction" => simulate::simulate_transaction(session, params).await,
+        simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(session, params).await,
+        simulator_api::replay::GET_REPLAY_OUTCOMES => replay::get_replay_outcomes(target, params).await,
+        simulator_api::replay::GET_REPLAY_SUMMARY => replay::get_replay_summary(session).await,
+        unknown => Err(RpcError::method_not_found(unknown)),
+    }
+}
+
+/// Writes a result. Every type that is written has text keys only.
+fn result(value: &impl serde::Serialize) -> Answer {
+    serde_json::value::to_raw_value(value).map_err(|error| RpcError::internal(&error.to_string()))
+}

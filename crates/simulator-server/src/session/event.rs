@@ -1,0 +1,33 @@
+//! What a session tells its client.
+
+use simulator_api::{BacktestError, PausedEvent, RequestId};
+use simulator_archive::model::Slot;
+
+/// What the client is told, with the request that led to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) request: Option<RequestId>,
+    pub(crate) kind: EventKind,
+}
+
+/// The kinds of events.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum EventKind {
+    /// The historical transactions of this slot have been applied.
+    Slot(Slot),
+    /// The session waits for the next order.
+    Ready,
+    /// The session stopped at a position that was asked for.
+    Paused(PausedEvent),
+    /// The range is exhausted.
+    Completed,
+    /// Something went wrong.
+    Error(BacktestError),
+}
+
+/// A position: the open slot and its first batch that has not been executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) slot: Slot,
+    pub(crate) batch: usize,
+}

@@ -1,0 +1,136 @@
+//! What every connection of a server shares.
+
+use std::sync::Arc;
+
+use simulator_api::{BacktestError, SessionId};
+use simulator_archive::model::Slot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::archives::{Archives, KeyframeError};
+use crate::config::{Limits, Times};
+use crate::convert::SessionSpec;
+use crate::handle::{Message, SessionHandle};
+use crate::keys::{Keys, Owner};
+use crate::launch::{Launch, launch};
+use crate::registry::Registry;
+
+/// The shared state of a server.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) archives: Archives,
+    pub(crate) keys: Keys,
+    pub(crate) registry: Registry,
+    pub(crate) limits: Limits,
+    pub(crate) times: Times,
+    /// Cancelled when the server is to stop.
+    pub(crate) shutdown: CancellationToken,
+    /// Connections and ending sessions, which a shutdown waits for.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl State {
+    /// Makes a session. It lives until [`State::retire`] is called; if this future is dropped, it ends at once.
+    ///
+    /// # Errors
+    /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
+    pub(crate) async fn create(&self, spec: SessionSpec, owner: Owner) -> Result<Arc<SessionHandle>, BacktestError> {
+        let archive = self
+            .archives
+            .covering(&spec.range)
+            .ok_or_else(|| self.not_held(&spec))?;
+        let token = spec.token.clone().map(|token| (owner, token));
+        if let Some(earlier) = token.as_ref().and_then(|token| self.registry.with_token(token)) {
+            // The client sends a create again because it never saw the answer to the first: nobody drives that one.
+            self.end(&earlier).await;
+        }
+        let place = self.registry.place(spec.capacity_wait).await?;
+        let keyframe = self
+            .archives
+            .keyframe(archive, *spec.range.start())
+            .await
+            .map_err(|error| not_loaded(&error))?;
+        let launched = launch(Launch {
+            id: new_id(),
+            spec,
+            archive,
+            keyframe,
+            limits: &self.limits,
+            place,
+        })
+        .await?;
+        self.registry.insert(Arc::clone(&launched), token);
+        Ok(launched)
+    }
+
+    /// Ends a session whose control connection is gone: nothing more is executed, and what it has found out can be
+    /// read until it has been, or the session's disconnect time is over.
+    pub(crate) fn retire(self: &Arc<Self>, session: Arc<SessionHandle>) {
+        let state = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if session.tell(Message::Close).await.is_err() {
+                tracing::debug!(session = %session.id, "the session had ended by itself");
+            }
+            if let Some(outcomes) = &session.outcomes {
+                tokio::select! {
+                    () = outcomes.drained() => {}
+                    () = tokio::time::sleep(session.disconnect) => {}
+                    () = session.stop.cancelled() => {}
+                    () = state.shutdown.cancelled() => {}
+                }
+            }
+            state.end(&session).await;
+        });
+    }
+
+    /// Ends a session at once, and waits for its thread within the time for closing.
+    pub(crate) async fn end(&self, session: &SessionHandle) {
+        self.registry.remove(session.id);
+        session.stop.cancel();
+        if tokio::time::timeout(self.times.close_limit, session.finished.cancelled())
+            .await
+            .is_err()
+        {
+            tracing::warn!(session = %session.id, "the session's engine is still busy and was left to itself");
+        }
+    }
+
+    /// Clients of the older generation do not know an error of its own for this, and every error is final while a
+    /// session is being created.
+    fn not_held(&self, spec: &SessionSpec) -> BacktestError {
+        let ranges: Vec<String> = self
+            .archives
+            .iter()
+            .map(|served| show(served.slots().into_inner()))
+            .collect();
+        let ranges = if ranges.is_empty() {
+            "none".to_owned()
+        } else {
+            ranges.join(", ")
+        };
+        let asked = show(spec.range.clone().into_inner());
+        BacktestError::InvalidRequest {
+            error: format!("no archive holds slots {asked}; available: {ranges}"),
+        }
+    }
+}
+
+fn show((start, end): (Slot, Slot)) -> String {
+    format!("{start} to {end}")
+}
+
+fn not_loaded(error: &KeyframeError) -> BacktestError {
+    BacktestError::Internal {
+        error: error.to_string(),
+    }
+}
+
+/// The id is the only secret of a session's data channel.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where ids are drawn; nothing depends on their value"
+)]
+fn new_id() -> SessionId {
+    SessionId::from(Uuid::new_v4())
+}

@@ -1,0 +1,317 @@
+//! The thread of one session. It owns the engine and does what the [`Session`] says; the network reaches it through
+//! its inbox only, which it looks into between two steps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use simulator_api::BacktestError;
+use simulator_archive::model::Slot;
+use simulator_engine::{DecodedBlock, Execution, SlotError};
+use solana_transaction::versioned::VersionedTransaction;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::command_log::{Command, CommandLog, LoggedCommand};
+use crate::convert;
+use crate::event_log::EventLog;
+use crate::executor::Executor;
+use crate::feed::{Feed, FeedError};
+use crate::handle::{ChangeError, Message, SendReply};
+use crate::outcomes::OutcomeQueue;
+use crate::session::{Changes, EventKind, Order, SendId, Session, Step, Upcoming};
+
+/// What a session's thread works with.
+pub(crate) struct Worker {
+    pub(crate) executor: Executor,
+    pub(crate) session: Session,
+    pub(crate) feed: Feed,
+    pub(crate) upcoming: Lookahead,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
+    pub(crate) commands: Box<dyn CommandLog>,
+    pub(crate) sends: Sends,
+    pub(crate) send_summary: bool,
+    pub(crate) stop: CancellationToken,
+    pub(crate) runtime: Handle,
+}
+
+/// What is known of the block after the open one.
+#[derive(Debug, Default)]
+pub(crate) enum Lookahead {
+    #[default]
+    Unknown,
+    Block(Arc<DecodedBlock>),
+    End,
+}
+
+/// Sent transactions that wait for their turn.
+#[derive(Default)]
+pub(crate) struct Sends {
+    waiting: BTreeMap<SendId, (VersionedTransaction, SendReply)>,
+    next: u64,
+}
+
+/// Why there is nothing to do right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// A message.
+    Message,
+    /// A message, or the next block.
+    Block,
+    /// A message, or room for events.
+    EventRoom,
+    /// A message, or room for outcomes.
+    OutcomeRoom,
+}
+
+/// What ended a wait.
+enum Woken {
+    Stop,
+    Message(Message),
+    Block(Option<Result<Arc<DecodedBlock>, FeedError>>),
+    Room,
+}
+
+/// Most messages that are taken between two steps, so that reads cannot hold a replay up for ever.
+const MESSAGES_BETWEEN_STEPS: usize = 64;
+
+impl Worker {
+    /// Works until the session is stopped.
+    pub(crate) fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            for _ in 0..MESSAGES_BETWEEN_STEPS {
+                let Ok(message) = self.inbox.try_recv() else { break };
+                self.take(message);
+            }
+            let need = self.step();
+            self.publish();
+            if let Some(need) = need
+                && !self.wait(need)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Does one step, or says what is needed for it.
+    fn step(&mut self) -> Option<Need> {
+        if !self.events.has_room() {
+            return Some(Need::EventRoom);
+        }
+        match self.session.next_step() {
+            Step::Wait | Step::Over => return Some(Need::Message),
+            Step::OpenSlot if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) => {
+                return Some(Need::OutcomeRoom);
+            }
+            Step::OpenSlot => return self.open_slot(),
+            Step::Peek => return self.peek(),
+            Step::Apply(changes) => self.apply(changes),
+            Step::Send(id) => self.send(id),
+            Step::ExecuteBatch => match self.executor.execute_batch() {
+                Ok(()) => self.session.batch_done(),
+                Err(error) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
+            },
+            Step::CloseSlot => match self.executor.close() {
+                Ok(()) => self.session.closed(),
+                Err(error) => self.fail(finalize_failed(self.executor.replay().slot(), &error)),
+            },
+        }
+        None
+    }
+
+    fn open_slot(&mut self) -> Option<Need> {
+        let block = match std::mem::take(&mut self.upcoming) {
+            Lookahead::Block(block) => block,
+            Lookahead::Unknown => return Some(Need::Block),
+            Lookahead::End => {
+                self.fail(BacktestError::Internal {
+                    error: "the session went past its last block".to_owned(),
+                });
+                return None;
+            }
+        };
+        let slot = block.block().slot;
+        match self.executor.open(block) {
+            Ok((slot, batches)) => self.session.opened(slot, batches),
+            Err(error) => self.fail(advance_failed(slot, &error)),
+        }
+        None
+    }
+
+    fn peek(&mut self) -> Option<Need> {
+        match &self.upcoming {
+            Lookahead::Unknown => return Some(Need::Block),
+            Lookahead::Block(block) => self.session.peeked(Upcoming::Block(block.block().slot)),
+            Lookahead::End => self.session.peeked(Upcoming::End),
+        }
+        None
+    }
+
+    fn apply(&mut self, changes: Changes) {
+        self.executor.set_accounts(changes.accounts);
+        let mut refused = Vec::new();
+        for (index, transaction) in changes.transactions.into_iter().enumerate() {
+            match self.executor.inject(transaction) {
+                Ok(injected) => refused.extend(
+                    refusal(&injected.execution)
+                        .map(|why| format!("transaction {index} ({}) was not executed: {why}", injected.signature)),
+                ),
+                Err(error) => refused.push(format!("transaction {index} was not executed: {error}")),
+            }
+        }
+        self.session.applied(refused);
+    }
+
+    fn send(&mut self, id: SendId) {
+        let Some((transaction, reply)) = self.sends.waiting.remove(&id) else {
+            return;
+        };
+        let sent = self.executor.inject(transaction).map_err(ChangeError::from);
+        // Whoever sent it may have gone; it was executed all the same.
+        drop(reply.send(sent));
+    }
+
+    fn fail(&mut self, error: BacktestError) {
+        self.session.fail(error);
+        self.sends.waiting.clear();
+    }
+
+    /// Takes a message. What changes the session is written down before it is applied.
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Order(order) => self.take_order(order),
+            Message::Reject { request, error } => self.session.reject(request, error),
+            Message::Close => self.close(),
+            Message::SetAccounts { accounts, reply } => {
+                let written = self.write_down(Command::SetAccounts(accounts.clone()));
+                if written.is_ok() {
+                    self.executor.set_accounts(accounts);
+                }
+                drop(reply.send(written));
+            }
+            Message::Send { transaction, reply } => self.take_send(*transaction, reply),
+            Message::Read(look) => look(&self.executor),
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        if self.session.is_repeated(order.request()) {
+            return;
+        }
+        match self.write_down(Command::Order(order.clone())) {
+            Ok(()) => self.session.order(order),
+            Err(error) => {
+                let error = BacktestError::InvalidRequest {
+                    error: error.to_string(),
+                };
+                self.session.reject(order.request().cloned(), error);
+            }
+        }
+    }
+
+    fn take_send(&mut self, transaction: VersionedTransaction, reply: SendReply) {
+        let id = SendId(self.sends.next);
+        let taken = self
+            .write_down(Command::Send(transaction.clone()))
+            .and_then(|()| self.session.send(id).map_err(ChangeError::from));
+        match taken {
+            Ok(()) => {
+                self.sends.next += 1;
+                self.sends.waiting.insert(id, (transaction, reply));
+            }
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = self.write_down(Command::Close) {
+            tracing::warn!(%error, "the end of a session was not written down");
+        }
+        self.session.close();
+        self.sends.waiting.clear();
+        self.seal();
+    }
+
+    fn write_down(&mut self, command: Command) -> Result<(), ChangeError> {
+        let position = self.session.position();
+        Ok(self.commands.append(LoggedCommand { position, command })?)
+    }
+
+    /// Tells the client what has happened.
+    fn publish(&mut self) {
+        while let Some(event) = self.session.next_event() {
+            if event.kind == EventKind::Completed {
+                self.executor.set_complete();
+                self.seal();
+            }
+            let summary = || self.send_summary.then(|| self.executor.session_summary());
+            let response = convert::response(event.kind, summary);
+            if response.is_terminal() {
+                self.seal();
+            }
+            self.events.append(event.request, response);
+        }
+    }
+
+    fn seal(&self) {
+        if let Some(outcomes) = &self.outcomes {
+            outcomes.seal();
+        }
+    }
+
+    /// Waits for what is needed, or a message; `false` when the session is stopped.
+    fn wait(&mut self, need: Need) -> bool {
+        match self.runtime.clone().block_on(self.woken(need)) {
+            Woken::Stop => return false,
+            Woken::Message(message) => self.take(message),
+            Woken::Block(Some(Ok(block))) => self.upcoming = Lookahead::Block(block),
+            Woken::Block(Some(Err(error))) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
+            Woken::Block(None) => self.upcoming = Lookahead::End,
+            Woken::Room => {}
+        }
+        true
+    }
+
+    async fn woken(&mut self, need: Need) -> Woken {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Woken::Stop,
+            message = self.inbox.recv() => message.map_or(Woken::Stop, Woken::Message),
+            block = self.feed.recv(), if need == Need::Block => Woken::Block(block),
+            () = self.events.room(), if need == Need::EventRoom => Woken::Room,
+            () = outcome_room(self.outcomes.as_deref()), if need == Need::OutcomeRoom => Woken::Room,
+        }
+    }
+}
+
+async fn outcome_room(outcomes: Option<&OutcomeQueue>) {
+    if let Some(outcomes) = outcomes {
+        outcomes.room().await;
+    }
+}
+
+/// Why a transaction was not executed, if it was not.
+fn refusal(execution: &Execution) -> Option<String> {
+    match execution {
+        Execution::Processed(_) => None,
+        Execution::Refused(error) => Some(error.to_string()),
+        Execution::Skipped(_) => Some("an account that it needs is not in the archive".to_owned()),
+    }
+}
+
+/// The error for a block that cannot be executed.
+pub(crate) fn advance_failed(slot: Slot, error: &dyn std::error::Error) -> BacktestError {
+    BacktestError::AdvanceSlotFailed {
+        slot,
+        error: error.to_string(),
+    }
+}
+
+fn finalize_failed(slot: Slot, error: &SlotError) -> BacktestError {
+    BacktestError::FinalizeSlotFailed {
+        slot,
+        error: error.to_string(),
+    }
+}
