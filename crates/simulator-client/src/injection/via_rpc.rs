@@ -102,12 +102,12 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn account(&self, address: &Address) -> Result<Option<RpcAccount>, RpcCallError> {
-        patiently(async || self.rpc.get_account_info(address).await).await
+        patiently(|| self.rpc.get_account_info(address)).await
     }
 
     /// A balance that exempts from rent and is not below the `present` one.
     async fn balance(&self, data_len: usize, present: Option<u64>) -> Result<u64, RpcCallError> {
-        let exempt = patiently(async || self.rpc.get_minimum_balance_for_rent_exemption(data_len).await).await?;
+        let exempt = patiently(|| self.rpc.get_minimum_balance_for_rent_exemption(data_len)).await?;
         Ok(exempt.max(present.unwrap_or_default()))
     }
 
@@ -118,7 +118,7 @@ impl Session<'_> {
         let lamports = self
             .balance(PROGRAM_DATA_HEADER_LEN + elf.len(), present_balance)
             .await?;
-        let open_slot = patiently(async || self.rpc.get_slot().await).await?;
+        let open_slot = patiently(|| self.rpc.get_slot()).await?;
         // Code can be called from the slot after its deployment on, and it should work in the open one.
         let deploy_slot = open_slot.saturating_sub(1);
         Ok(build_program_injection(address, elf, deploy_slot, authority, lamports))
@@ -148,7 +148,10 @@ impl Session<'_> {
     }
 }
 
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, RpcCallError>) -> Result<T, RpcCallError> {
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, RpcCallError>
+where
+    F: Future<Output = Result<T, RpcCallError>>,
+{
     for _ in 1..ATTEMPTS {
         match ask().await {
             Err(error) if error.is_retryable() => tokio::time::sleep(RETRY_DELAY).await,

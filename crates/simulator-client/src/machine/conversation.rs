@@ -208,7 +208,12 @@ impl Conversation {
         });
     }
 
-    /// The oldest unread event.
+    /// The unread events, oldest first.
+    pub fn unread_events(&self) -> impl Iterator<Item = &BacktestResponse> {
+        self.unread.iter().map(|unread| &unread.event.response)
+    }
+
+    /// The oldest unread event, which is then read.
     pub fn next_event(&mut self) -> Option<Delivery> {
         let Unread { event, after_requests } = self.unread.pop_front()?;
         Some(Delivery {

@@ -28,6 +28,9 @@ mod sequence;
 mod step;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use conversation::{Conversation, Delivery, ProtocolError, Readiness, Reply, Scan};
 pub use phase::{Phase, is_rejection};
 pub use sequence::{Arrival, SequenceCursor};
