@@ -51,7 +51,7 @@ impl UnknownMessage {
         &self.method
     }
 
-    /// The text of the whole message, without the keys of the sequence wrapper.
+    /// The text of the whole message; that of an event is without the keys of the sequence wrapper.
     pub fn text(&self) -> &str {
         self.raw.get()
     }
@@ -103,18 +103,21 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Keeps the message as it is, without the keys of the sequence wrapper.
-    pub(crate) fn unknown(&self) -> UnknownMessage {
-        let wrapped = WRAPPER_KEYS.iter().any(|key| self.fields.raw(key).is_some());
-        let raw = if wrapped {
-            self.raw_without_wrapper()
-        } else {
-            RawJson(self.raw.to_owned())
-        };
+    /// Keeps the message as it is.
+    pub(crate) fn verbatim(&self) -> UnknownMessage {
         UnknownMessage {
             method: self.method.clone(),
-            raw,
+            raw: RawJson(self.raw.to_owned()),
         }
+    }
+
+    /// Keeps the message as it is, but for the keys of the sequence wrapper.
+    pub(crate) fn unwrapped(&self) -> UnknownMessage {
+        let mut message = self.verbatim();
+        if WRAPPER_KEYS.iter().any(|key| self.fields.raw(key).is_some()) {
+            message.raw = self.raw_without_wrapper();
+        }
+        message
     }
 
     fn raw_without_wrapper(&self) -> RawJson {
@@ -155,10 +158,12 @@ pub(crate) fn write_params<M: SerializeMap>(
     map.serialize_entry("params", params)
 }
 
+/// Beside a sequence wrapper, whose keys are not written twice.
 impl WriteMessage for UnknownMessage {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let fields = Fields::of(&self.raw.0).map_err(serde::ser::Error::custom)?;
-        for (key, value) in fields.into_entries() {
+        let entries = fields.into_entries().into_iter();
+        for (key, value) in entries.filter(|(key, _)| !WRAPPER_KEYS.contains(&key.as_str())) {
             map.serialize_entry(&key, value)?;
         }
         Ok(())
@@ -173,7 +178,7 @@ impl Serialize for UnknownMessage {
 
 impl Decode for UnknownMessage {
     fn decode(raw: &RawValue) -> Result<Self, DecodeError> {
-        Ok(Envelope::of(raw)?.unknown())
+        Ok(Envelope::of(raw)?.verbatim())
     }
 }
 

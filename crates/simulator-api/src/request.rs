@@ -60,7 +60,7 @@ impl BacktestRequest {
             "resumeAttachedSession" => message.bare(Self::ResumeAttachedSession)?,
             "attachBacktestSession" => Self::AttachBacktestSession(message.params()?),
             "attachParallelControlSessionV2" => Self::AttachParallelControlSessionV2(message.params()?),
-            _ => Self::Unknown(message.unknown()),
+            _ => Self::Unknown(message.verbatim()),
         })
     }
 }

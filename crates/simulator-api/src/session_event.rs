@@ -84,7 +84,7 @@ impl SessionEventKind {
             "status" => Self::Status {
                 status: message.params_with(derived::<StatusParams>)?.status,
             },
-            _ => Self::Unknown(message.unknown()),
+            _ => Self::Unknown(message.unwrapped()),
         })
     }
 }

@@ -40,6 +40,19 @@ fn create_names_the_field() {
             r#"{"startSlot": 1, "endSlot": 2, "parallel": 1}"#,
             "params.parallel: expected a boolean, got the number 1",
         ),
+    ];
+    for (params, expected) in cases {
+        assert_eq!(
+            request_error("createBacktestSession", params).to_string(),
+            expected,
+            "{params}"
+        );
+    }
+}
+
+#[test]
+fn create_names_what_is_nested() {
+    let cases = [
         (
             r#"{"startSlot": 1, "endSlot": 2, "signerFilter": ["x"]}"#,
             "params.signerFilter[0]: expected a base58 address",

@@ -32,7 +32,9 @@ fn responses() {
 
 #[test]
 fn errors() {
-    check("body/errors", &error_list());
+    let mut errors = request_errors();
+    errors.extend(session_errors());
+    check("body/errors", &errors);
 }
 
 #[test]
@@ -687,7 +689,7 @@ fn event_v2(id: &str, seq_id: u64, event: SessionEventKind) -> BacktestResponse 
     })
 }
 
-fn error_list() -> Vec<BacktestError> {
+fn request_errors() -> Vec<BacktestError> {
     let clock = || CLOCK.to_owned();
     vec![
         BacktestError::InvalidTransactionEncoding {
@@ -716,6 +718,11 @@ fn error_list() -> Vec<BacktestError> {
             start_slot: 402_000_000,
             end_slot: 402_000_063,
         },
+    ]
+}
+
+fn session_errors() -> Vec<BacktestError> {
+    vec![
         BacktestError::AdvanceSlotFailed {
             slot: 402_000_007,
             error: "parent missing".into(),

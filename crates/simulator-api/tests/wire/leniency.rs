@@ -129,6 +129,17 @@ fn an_unknown_message_keeps_its_text_without_the_sequence_wrapper() {
 }
 
 #[test]
+fn an_unknown_request_is_kept_verbatim() {
+    let text = r#"{"method": "rewindTo",  "requestId": "r", "params": {"slot": 1}}"#;
+    let request = BacktestRequest::from_json(text).unwrap();
+    let BacktestRequest::Unknown(unknown) = &request else {
+        panic!("known: {text}")
+    };
+    assert_eq!(unknown.text(), text);
+    assert_eq!(serde_json::to_string(&request).unwrap(), text);
+}
+
+#[test]
 fn terminal_errors_end_a_session() {
     let terminal = [
         "bundleNotFound",

@@ -1,5 +1,7 @@
 //! Tests of the wire types, from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails, in its helpers too")]
+
 mod addresses;
 mod decode_errors;
 mod discovery;
