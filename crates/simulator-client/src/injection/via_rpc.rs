@@ -160,3 +160,60 @@ where
     }
     ask().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::http::HttpError;
+    use crate::rpc::RpcError;
+
+    fn passing() -> RpcCallError {
+        RpcCallError::Http {
+            method: "m".into(),
+            source: HttpError::Timeout { limit: RETRY_DELAY },
+        }
+    }
+
+    fn lasting() -> RpcCallError {
+        RpcCallError::Remote {
+            method: "m".into(),
+            source: RpcError {
+                code: -32602,
+                message: "no".into(),
+                data: None,
+            },
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_fails_for_a_passing_reason_is_asked_again() {
+        let asked = Cell::new(0);
+        let answer = patiently(async || {
+            asked.set(asked.get() + 1);
+            if asked.get() < ATTEMPTS {
+                Err(passing())
+            } else {
+                Ok(asked.get())
+            }
+        });
+        assert_eq!(answer.await.unwrap(), ATTEMPTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_a_lasting_reason_ends_it_at_once() {
+        let began = Instant::now();
+        assert!(patiently(async || Err::<(), _>(lasting())).await.is_err());
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let asked = Cell::new(0);
+        let answer = patiently(async || {
+            asked.set(asked.get() + 1);
+            Err::<(), _>(passing())
+        });
+        assert!(answer.await.is_err());
+        assert_eq!((asked.get(), began.elapsed()), (ATTEMPTS, RETRY_DELAY * (ATTEMPTS - 1)));
+    }
+}
