@@ -1,5 +1,7 @@
 //! HTTP endpoints and JSON-RPC over the loopback interface.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should panic")]
+
 use std::time::Duration;
 
 use serde_json::json;

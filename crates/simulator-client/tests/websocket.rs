@@ -1,5 +1,7 @@
 //! A short conversation over a real WebSocket on the loopback interface.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should panic")]
+
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};

@@ -38,7 +38,7 @@ pub(super) fn result(method: &str, id: u64, http: &HttpAnswer) -> Result<Box<Raw
         source,
     })?;
     // A server that could not read the call cannot repeat its id, so an error may come with none.
-    let is_ours = answer.id == Value::from(id) || (answer.id.is_null() && answer.error.is_some());
+    let is_ours = answer.id == id || (answer.id.is_null() && answer.error.is_some());
     if !is_ours {
         return Err(RpcCallError::ForeignId {
             method: method.into(),
