@@ -1,0 +1,93 @@
+//! `sim archive verify`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use simulator_archive::{VerifyProgress, VerifyReport};
+
+use super::{ArchiveCommandError, open};
+use crate::args::ArchiveArgs;
+use crate::error::chain;
+use crate::exit::Exit;
+use crate::output::OutputError;
+use crate::progress::{Progress, Unit, Visibility};
+use crate::report::Grouped;
+use crate::stdout::print;
+
+/// Reads every byte of an archive. What is wrong goes to standard error, and the exit code is that of a failure.
+pub(super) async fn verify(args: ArchiveArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
+    let archive = open(&args.archive).await?;
+    let size = archive.manifest().size();
+    let progress = Progress::start(visibility, Unit::Bytes, size, "verifying");
+    let report = simulator_archive::verify(&archive, |so_far| progress.set(so_far.bytes, size)).await;
+    progress.clear();
+    let verification = Verification::of(&report);
+    if args.json {
+        print(|stdout| Ok(serde_json::to_writer_pretty(&mut *stdout, &verification).map(|()| writeln!(stdout))??))?;
+    } else {
+        tell(&args.archive, &verification)?;
+    }
+    Ok(if report.is_intact() { Exit::Done } else { Exit::Failed })
+}
+
+/// What was found, in JSON.
+#[derive(Debug, Serialize)]
+struct Verification {
+    intact: bool,
+    segments: u64,
+    bytes: u64,
+    blocks: u64,
+    transactions: u64,
+    accounts: u64,
+    problems: Vec<String>,
+}
+
+impl Verification {
+    fn of(report: &VerifyReport) -> Self {
+        let VerifyProgress {
+            segments,
+            bytes,
+            blocks,
+            transactions,
+            accounts,
+        } = report.read;
+        let problems = report.problems.iter().map(|problem| chain(problem)).collect();
+        Self {
+            intact: report.is_intact(),
+            segments,
+            bytes,
+            blocks,
+            transactions,
+            accounts,
+            problems,
+        }
+    }
+}
+
+fn tell(archive: &str, verification: &Verification) -> Result<(), OutputError> {
+    let Verification {
+        segments,
+        bytes,
+        blocks,
+        transactions,
+        accounts,
+        problems,
+        ..
+    } = verification;
+    if problems.is_empty() {
+        let (segments, bytes) = (Grouped(*segments), Grouped(*bytes));
+        let (blocks, transactions, accounts) = (Grouped(*blocks), Grouped(*transactions), Grouped(*accounts));
+        return print(|stdout| {
+            writeln!(stdout, "{archive} is intact: {segments} segments, {bytes} bytes")?;
+            writeln!(
+                stdout,
+                "{blocks} blocks, {transactions} transactions, {accounts} accounts"
+            )
+        });
+    }
+    for problem in problems {
+        // Nobody is left to be told if this fails; the exit code says it all the same.
+        let _ = writeln!(io::stderr(), "error: {problem}");
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The command line as it is written. Nothing here touches a file or the network; [`crate::settings`] completes it from
+//! the environment and `sim.toml`, and each command turns its arguments into checked options before it starts.
+
+mod values;
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use solana_pubkey::Pubkey;
+
+pub(crate) use values::{AddressFile, ApiKey, FeaturesArg, NamedKey};
+
+const SETTINGS_HELP: &str = "\
+Options may also come from the environment (SIM_ARCHIVE, SIM_SERVER, SIM_API_KEY, ...; several values separated by \
+commas) and from sim.toml in the current directory (archive = \"...\"). The command line wins over the environment, \
+which wins over the file. SIM_LOG sets what is logged to standard error, for example SIM_LOG=debug.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a gate was broken, 4 server or archive unreachable, \
+130 interrupted.";
+
+/// Replay, serve and inspect recorded Solana history.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, after_help = SETTINGS_HELP, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Replay a slot range and write what happened
+    Run(Box<RunArgs>),
+    /// Serve archives over the backtest protocol
+    Serve(ServeArgs),
+    /// List the slot ranges that a server or an archive offers
+    Ranges(RangesArgs),
+    /// Import, inspect and verify archives
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
+}
+
+/// `sim run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Archive or ledger directory to replay, with a server inside this process; may be repeated
+    #[arg(long, value_name = "PATH_OR_URL")]
+    pub(crate) archive: Vec<String>,
+    /// Server to replay on, for example ws://127.0.0.1:8900
+    #[arg(long, value_name = "WS_URL", conflicts_with = "archive")]
+    pub(crate) server: Option<String>,
+    /// Key for the server
+    #[arg(long, value_name = "KEY")]
+    pub(crate) api_key: Option<ApiKey>,
+
+    /// First slot to replay [default: the first one there is]
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    pub(crate) start_slot: Option<u64>,
+    /// Last slot to replay [default: the last one there is]
+    #[arg(long, value_name = "N", help_heading = "Range")]
+    pub(crate) end_slot: Option<u64>,
+    /// Number of slots to replay, counting those without a block
+    #[arg(long, value_name = "N", conflicts_with = "end_slot", help_heading = "Range")]
+    pub(crate) slots: Option<NonZeroU64>,
+
+    /// Replace the code of program ID with an ELF file, from the first slot; may be repeated
+    #[arg(long, value_name = "ID=FILE", help_heading = "Changes")]
+    pub(crate) program_so: Vec<AddressFile>,
+    /// Replace an account with a file as `solana account --output json` writes it, from the first slot; may be repeated
+    #[arg(long, value_name = "ADDRESS=FILE", help_heading = "Changes")]
+    pub(crate) account: Vec<AddressFile>,
+    /// Compute units to add to every limit that a transaction sets
+    #[arg(long, value_name = "N", help_heading = "Changes")]
+    pub(crate) extra_compute_units: Option<u32>,
+    /// Leave out the transactions that this address signed; may be repeated
+    #[arg(long, value_name = "ADDRESS", help_heading = "Changes")]
+    pub(crate) ignore_signer: Vec<Pubkey>,
+    /// Feature set: that of the archive's feature accounts, all that the engine knows, or a file with one id a line
+    /// [default: accounts]
+    #[arg(long, value_name = "accounts|all|FILE", help_heading = "Changes")]
+    pub(crate) features: Option<FeaturesArg>,
+
+    /// Report only transactions that invoke this program; may be repeated
+    #[arg(long, value_name = "ID", help_heading = "Output")]
+    pub(crate) program_id: Vec<Pubkey>,
+    /// What to record of each transaction, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Report every transaction, not only those that diverged
+    #[arg(long, help_heading = "Output")]
+    pub(crate) transactions: bool,
+    /// File for the report: .json, .jsonl, or a directory for Parquet tables
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) output_file: Option<PathBuf>,
+    /// File for every known account after the last slot, as JSON lines sorted by address
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) dump_accounts: Option<PathBuf>,
+    /// Exit with code 3 when more transactions than this diverged
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) max_divergence: Option<u64>,
+    /// Print one JSON object instead of the table
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Number of sessions at a time, where there are several ranges
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Pace")]
+    pub(crate) parallel: NonZeroUsize,
+    /// Slots a continue [default: all of them]
+    #[arg(long, value_name = "N", help_heading = "Pace")]
+    pub(crate) advance: Option<NonZeroU64>,
+}
+
+/// What `--subscriptions` may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subscription {
+    /// Outcome of every transaction
+    Transactions,
+    /// Accounts before and after every transaction
+    AccountDiff,
+}
+
+/// `sim serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Archive or ledger directory to serve; may be repeated
+    #[arg(long, value_name = "PATH_OR_URL")]
+    pub(crate) archive: Vec<String>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8900")]
+    pub(crate) listen: SocketAddr,
+    /// Key that a client may use, with a name for it; may be repeated. Without one any key is accepted, on loopback only
+    #[arg(long, value_name = "NAME=KEY")]
+    pub(crate) api_key: Vec<NamedKey>,
+}
+
+/// `sim ranges`.
+#[derive(Debug, Args)]
+pub(crate) struct RangesArgs {
+    /// Archive or ledger directory to look into; may be repeated
+    #[arg(long, value_name = "PATH_OR_URL")]
+    pub(crate) archive: Vec<String>,
+    /// Server to ask, for example ws://127.0.0.1:8900
+    #[arg(long, value_name = "WS_URL", conflicts_with = "archive")]
+    pub(crate) server: Option<String>,
+    /// Key for the server
+    #[arg(long, value_name = "KEY")]
+    pub(crate) api_key: Option<ApiKey>,
+    /// Print a JSON array instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sim archive`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArchiveCommand {
+    /// Make an archive from a ledger directory
+    Import(ImportArgs),
+    /// Show what an archive holds
+    Inspect(ArchiveArgs),
+    /// Read every byte of an archive and compare it with its digest
+    Verify(ArchiveArgs),
+}
+
+/// `sim archive import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Ledger directory: blocks.jsonl and accounts-start.jsonl, each of which may end in .gz or .zst
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: PathBuf,
+    /// Where to write the archive
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: String,
+}
+
+/// `sim archive inspect` and `sim archive verify`.
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveArgs {
+    /// The archive
+    #[arg(value_name = "PATH_OR_URL")]
+    pub(crate) archive: String,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

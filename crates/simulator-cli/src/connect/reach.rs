@@ -1,0 +1,109 @@
+//! Trying again where that can help.
+
+use std::time::Duration;
+
+use simulator_client::{BacktestClientError, BacktestClientResult};
+use thiserror::Error;
+
+/// How long to wait before each further attempt. One attempt more than there are delays is made.
+const RETRY_DELAYS: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+];
+
+/// Why a first call to a server failed.
+#[derive(Debug, Error)]
+pub(crate) enum ReachError {
+    #[error("the server could not be reached in {attempts} attempts; check the address, and that the server runs")]
+    Unreachable {
+        attempts: usize,
+        #[source]
+        source: BacktestClientError,
+    },
+    #[error(transparent)]
+    Refused(BacktestClientError),
+}
+
+/// Makes a call that opens a connection, and makes it again while the server is out of reach.
+///
+/// What fails after a connection was opened is not repeated: the server may have acted on it.
+pub(crate) async fn reach<T>(call: impl AsyncFn() -> BacktestClientResult<T>) -> Result<T, ReachError> {
+    for delay in RETRY_DELAYS {
+        match call().await {
+            Err(error) if is_out_of_reach(&error) => tokio::time::sleep(delay).await,
+            Err(error) => return Err(ReachError::Refused(error)),
+            Ok(value) => return Ok(value),
+        }
+    }
+    call().await.map_err(|source| {
+        if is_out_of_reach(&source) {
+            ReachError::Unreachable {
+                attempts: RETRY_DELAYS.len() + 1,
+                source,
+            }
+        } else {
+            ReachError::Refused(source)
+        }
+    })
+}
+
+fn is_out_of_reach(error: &BacktestClientError) -> bool {
+    match error {
+        BacktestClientError::Connect { .. } | BacktestClientError::Http { .. } => error.is_retryable(),
+        BacktestClientError::Timeout { action, .. } => *action == "connect",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn out_of_reach() -> BacktestClientError {
+        BacktestClientError::Timeout {
+            action: "connect",
+            duration: Duration::from_secs(1),
+        }
+    }
+
+    async fn outcomes(failures: usize) -> (Result<usize, ReachError>, usize) {
+        let calls = Cell::new(0);
+        let result = reach(async || {
+            calls.set(calls.get() + 1);
+            if calls.get() <= failures {
+                Err(out_of_reach())
+            } else {
+                Ok(calls.get())
+            }
+        });
+        (result.await, calls.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_comes_up_is_reached() {
+        assert!(matches!(outcomes(0).await, (Ok(1), 1)));
+        assert!(matches!(outcomes(3).await, (Ok(4), 4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_ends() {
+        assert!(matches!(
+            outcomes(4).await,
+            (Err(ReachError::Unreachable { attempts: 4, .. }), 4)
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_final() {
+        let calls = Cell::new(0);
+        let result = reach(async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(BacktestClientError::AlreadyCompleted)
+        });
+        assert!(matches!(result.await, Err(ReachError::Refused(_))));
+        assert_eq!(calls.get(), 1);
+    }
+}

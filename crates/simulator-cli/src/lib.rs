@@ -1,0 +1,108 @@
+//! The `sim` tool: replay, serve and inspect recorded Solana history.
+//!
+//! [`run`] is the whole program. A command goes through the same steps whichever it is:
+//!
+//! 1. [`args`] parses the command line, which [`settings`] completes from the environment and `sim.toml`;
+//! 2. the command checks its arguments and turns them into options, before anything is opened;
+//! 3. it does its work. Data goes to standard output, everything else to standard error;
+//! 4. it ends with an [`Exit`].
+
+mod archive;
+mod args;
+mod connect;
+mod error;
+mod exit;
+mod output;
+mod place;
+mod prepare;
+mod progress;
+mod ranges;
+mod report;
+mod run;
+mod serve;
+mod settings;
+mod signals;
+mod stdout;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::{CommandFactory, FromArgMatches};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+pub use crate::exit::Exit;
+use crate::progress::Visibility;
+use crate::settings::SettingsFile;
+
+/// Runs the tool with these arguments, the first of which is its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    log_to_stderr();
+    match parse(args.into_iter().collect()) {
+        Ok(cli) => execute(cli).unwrap_or_else(|error| report(&error)),
+        Err(ParseError::Arguments(error)) => report_arguments(&error),
+        Err(ParseError::Settings(error)) => report(&error),
+    }
+}
+
+enum ParseError {
+    Arguments(clap::Error),
+    Settings(CliError),
+}
+
+fn parse(args: Vec<OsString>) -> Result<Cli, ParseError> {
+    let command = Cli::command();
+    let settings = |error: settings::SettingsError| ParseError::Settings(error.into());
+    let known = settings::names(&command);
+    let file = SettingsFile::read(Path::new(settings::FILE_NAME), &known).map_err(|error| settings(error.into()))?;
+    let args = settings::complete(&command, args, &settings::environment(), &file).map_err(settings)?;
+    let matches = command.try_get_matches_from(args).map_err(ParseError::Arguments)?;
+    Cli::from_arg_matches(&matches).map_err(ParseError::Arguments)
+}
+
+fn execute(cli: Cli) -> Result<Exit, CliError> {
+    let visibility = if cli.quiet {
+        Visibility::Hidden
+    } else {
+        Visibility::OnTerminals
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Run(args) => Ok(run::run(*args, visibility).await?),
+            Command::Serve(args) => Ok(serve::serve(args, visibility).await?),
+            Command::Ranges(args) => Ok(ranges::ranges(args, visibility).await?),
+            Command::Archive(command) => Ok(archive::archive(command, visibility).await?),
+        }
+    })
+}
+
+/// Help and version are data and go to standard output; errors go to standard error.
+fn report_arguments(error: &clap::Error) -> Exit {
+    // Nobody is left to be told if this fails.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+fn report(error: &CliError) -> Exit {
+    let exit = error.exit();
+    if exit != Exit::Done {
+        // Nobody is left to be told if this fails.
+        let _ = writeln!(io::stderr(), "{}", error.text());
+    }
+    exit
+}
+
+/// What is logged is chosen with `SIM_LOG`, in the form of `RUST_LOG`; warnings by default.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("SIM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+}

@@ -1,0 +1,65 @@
+//! What is known when a run has ended.
+
+use serde::Serialize;
+
+/// Everything about a run that is not about one transaction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Facts {
+    pub(crate) metadata: Metadata,
+    pub(crate) summary: Summary,
+    pub(crate) bank_hashes: BankHashes,
+    pub(crate) unreproduced: Vec<Unreproduced>,
+}
+
+/// What was run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Metadata {
+    pub(crate) start_slot: u64,
+    pub(crate) end_slot: u64,
+    /// Programs that the report is limited to; empty for all.
+    pub(crate) program_id: Vec<String>,
+    /// Sessions in slot order.
+    pub(crate) session_ids: Vec<String>,
+    /// When the run began, RFC 3339.
+    pub(crate) timestamp: String,
+    /// Digests of the archives in slot order, separated by commas.
+    pub(crate) archive: String,
+    pub(crate) engine: String,
+    /// `None` for a run that was interrupted.
+    pub(crate) result_digest: Option<String>,
+    /// Whether the whole range was replayed.
+    pub(crate) complete: bool,
+}
+
+/// Totals. `matched + diverged + unverifiable = total`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) slots: u64,
+    pub(crate) total: u64,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) matched: u64,
+    pub(crate) diverged: u64,
+    pub(crate) unverifiable: u64,
+    pub(crate) compute_units: u64,
+    pub(crate) wall_seconds: f64,
+}
+
+/// How computed bank hashes compare with those that votes of later blocks name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct BankHashes {
+    pub(crate) agreed: u64,
+    pub(crate) differed: u64,
+    pub(crate) not_recorded: u64,
+    /// The first slot whose bank hash is not the recorded one.
+    pub(crate) first_difference: Option<u64>,
+    /// Why bank hashes were not computed, for some or all slots.
+    pub(crate) unavailable: Option<String>,
+}
+
+/// An account whose state could not be reproduced from what the archive holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Unreproduced {
+    pub(crate) account: String,
+    pub(crate) reason: String,
+}

@@ -1,0 +1,208 @@
+//! The closing table of a run, for people.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{BankHashes, DivergenceRow, Facts, Sink, SlotRecord};
+use crate::output::OutputError;
+use crate::stdout::name_value_table;
+
+/// How many divergences are told in words.
+const TOLD: usize = 5;
+/// How much of a recorded or computed value is shown, in characters.
+const VALUE_LEN: usize = 120;
+
+/// The first divergences of a run, collected as a sink and read at the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FirstDivergences(Arc<Mutex<Collected>>);
+
+#[derive(Debug, Default)]
+struct Collected {
+    first: Vec<DivergenceRow>,
+    /// How many there are altogether; a transaction counts once for each field.
+    count: u64,
+}
+
+impl Sink for FirstDivergences {
+    fn slot(&mut self, record: &SlotRecord) -> Result<(), OutputError> {
+        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = TOLD.saturating_sub(collected.first.len());
+        collected.first.extend(record.divergences.iter().take(room).cloned());
+        collected.count += record.divergences.len() as u64;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _facts: &Facts) -> Result<(), OutputError> {
+        Ok(())
+    }
+}
+
+/// Prints the table and the first divergences.
+pub(crate) fn print_table(to: &mut dyn Write, facts: &Facts, divergences: &FirstDivergences) -> io::Result<()> {
+    write!(to, "{}", name_value_table(rows(facts)))?;
+    let collected = divergences.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if collected.first.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "\ndivergences:")?;
+    for row in &collected.first {
+        writeln!(to, "  {}", Told(row))?;
+    }
+    match collected.count - collected.first.len() as u64 {
+        0 => Ok(()),
+        more => writeln!(
+            to,
+            "  and {} more; --json or --output-file lists them all",
+            Grouped(more)
+        ),
+    }
+}
+
+fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
+    let Facts { metadata, summary, .. } = facts;
+    let range = format!("{} to {}", metadata.start_slot, metadata.end_slot);
+    let mut rows = vec![
+        (
+            "range",
+            if metadata.complete {
+                range
+            } else {
+                format!("{range} (interrupted)")
+            },
+        ),
+        ("slots", format!("{} with a block", Grouped(summary.slots))),
+        (
+            "transactions",
+            format!(
+                "{}: {} succeeded, {} failed",
+                Grouped(summary.total),
+                Grouped(summary.successes),
+                Grouped(summary.failures)
+            ),
+        ),
+        ("matched", Grouped(summary.matched).to_string()),
+        ("diverged", Grouped(summary.diverged).to_string()),
+        ("unverifiable", Grouped(summary.unverifiable).to_string()),
+        ("compute units", Grouped(summary.compute_units).to_string()),
+        ("bank hashes", bank_hashes(&facts.bank_hashes)),
+        ("unreproduced", unreproduced(facts)),
+        ("wall time", format!("{:.2} s", summary.wall_seconds)),
+        ("speed", speed(facts)),
+    ];
+    if let Some(digest) = &metadata.result_digest {
+        rows.push(("result digest", digest.clone()));
+    }
+    rows.extend(metadata.archive.split(',').map(|digest| ("archive", digest.to_owned())));
+    rows
+}
+
+fn bank_hashes(hashes: &BankHashes) -> String {
+    let BankHashes {
+        agreed,
+        differed,
+        not_recorded,
+        first_difference,
+        unavailable,
+    } = hashes;
+    let computed = agreed + differed + not_recorded > 0;
+    let mut text = String::new();
+    if computed {
+        text = format!(
+            "{} agreed, {} differed, {} not recorded",
+            Grouped(*agreed),
+            Grouped(*differed),
+            Grouped(*not_recorded)
+        );
+    }
+    if let Some(slot) = first_difference {
+        text.push_str(&format!("; the first that differs is that of slot {slot}"));
+    }
+    match unavailable {
+        Some(reason) if computed => text.push_str(&format!("; others not computed: {reason}")),
+        Some(reason) => text.push_str(&format!("not computed: {reason}")),
+        None if !computed => text.push_str("none"),
+        None => {}
+    }
+    text
+}
+
+fn unreproduced(facts: &Facts) -> String {
+    let items = &facts.unreproduced;
+    if items.is_empty() {
+        return "nothing".to_owned();
+    }
+    let told = items
+        .iter()
+        .take(TOLD)
+        .map(|item| format!("{} ({})", item.account, item.reason));
+    let mut told = told.collect::<Vec<_>>().join(", ");
+    if items.len() > TOLD {
+        told.push_str(", ...");
+    }
+    format!("{}: {told}", Grouped(items.len() as u64))
+}
+
+fn speed(facts: &Facts) -> String {
+    let seconds = facts.summary.wall_seconds;
+    if seconds <= 0.0 {
+        return "unknown".to_owned();
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate that a person reads needs no more than 52 bits"
+    )]
+    let rate = |count: u64| count as f64 / seconds;
+    format!(
+        "{:.0} tx/s, {:.1} slots/s",
+        rate(facts.summary.total),
+        rate(facts.summary.slots)
+    )
+}
+
+/// A divergence in words.
+struct Told<'a>(&'a DivergenceRow);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DivergenceRow {
+            slot,
+            index,
+            signature,
+            field,
+            recorded,
+            computed,
+            class,
+            root,
+        } = self.0;
+        let (recorded, computed) = (short(&recorded.to_string()), short(&computed.to_string()));
+        let follows = if *root { "" } else { ", follows from an earlier one" };
+        write!(
+            formatter,
+            "slot {slot}, transaction {index} ({signature}): {field} was {recorded} and is {computed} ({class}{follows})"
+        )
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(VALUE_LEN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A number with its digits in groups of three.
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                formatter.write_str(",")?;
+            }
+            write!(formatter, "{digit}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Why a run ends without a result.
+
+use std::io;
+
+use simulator_client::{BacktestClientError, ProgramModError};
+use solana_pubkey::Pubkey;
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use super::inputs::InputError;
+use super::options::RunOptionsError;
+use super::plan::{PlanError, SlotRange};
+use crate::connect::{ConnectError, ReachError};
+use crate::exit::Exit;
+use crate::output::OutputError;
+
+/// Why a run failed.
+#[derive(Debug, Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Options(#[from] RunOptionsError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("cannot ask the server for its slot ranges")]
+    Ranges(#[source] ReachError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("the replay of slots {range} failed")]
+    Session {
+        range: SlotRange,
+        #[source]
+        source: SessionError,
+    },
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error("the thread that writes the results was lost")]
+    Writer(#[source] JoinError),
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Why one session failed.
+#[derive(Debug, Error)]
+pub(crate) enum SessionError {
+    #[error(transparent)]
+    Create(#[from] ReachError),
+    #[error(transparent)]
+    Client(#[from] BacktestClientError),
+    #[error("cannot replace program {program}")]
+    Program {
+        program: Pubkey,
+        #[source]
+        source: ProgramModError,
+    },
+    #[error("the session stopped before the end of its range")]
+    Stopped,
+    #[error("the server reported {reported} transactions in total, but {received} by slot")]
+    Incomplete { reported: u64, received: u64 },
+    #[error("the server sent a result digest that is not one: {digest:?}")]
+    Digest { digest: String },
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The writer ended, and its own error says why.
+    #[error("the results could not be written")]
+    Writer,
+}
+
+impl RunError {
+    /// The exit code for this error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Options(_) => Exit::Usage,
+            Self::Connect(error) => error.exit(),
+            Self::Ranges(error) => reach_exit(error),
+            Self::Session { source, .. } => source.exit(),
+            Self::Output(error) if error.is_broken_pipe() => Exit::Done,
+            Self::Input(_) | Self::Plan(_) | Self::Output(_) | Self::Writer(_) | Self::Signals(_) => Exit::Failed,
+        }
+    }
+}
+
+impl SessionError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Create(error) => reach_exit(error),
+            Self::Client(BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. }) => {
+                Exit::Unreachable
+            }
+            _ => Exit::Failed,
+        }
+    }
+}
+
+fn reach_exit(error: &ReachError) -> Exit {
+    match error {
+        ReachError::Unreachable { .. } => Exit::Unreachable,
+        ReachError::Refused(_) => Exit::Failed,
+    }
+}

@@ -1,0 +1,208 @@
+//! What is said about a run as a whole, from what its sessions said.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use simulator_api::replay::ReplaySummary;
+
+use super::collect::Written;
+use super::digest::{Digest, SessionDigest, combine};
+use super::error::SessionError;
+use super::plan::SlotRange;
+use super::session::SessionEnd;
+use crate::report::{BankHashes, Facts, Metadata, Summary, Unreproduced};
+
+/// What is known beside the sessions.
+#[derive(Debug)]
+pub(super) struct Circumstances {
+    pub(super) span: SlotRange,
+    pub(super) programs: Vec<String>,
+    /// When the run began.
+    pub(super) timestamp: DateTime<Utc>,
+    pub(super) wall: Duration,
+}
+
+/// Puts everything together. `ends` is in slot order.
+pub(super) fn facts(
+    circumstances: Circumstances,
+    ends: &[SessionEnd],
+    written: &Written,
+) -> Result<Facts, SessionError> {
+    let complete = ends.iter().all(|end| end.complete);
+    let Circumstances {
+        span,
+        programs,
+        timestamp,
+        wall,
+    } = circumstances;
+    let end_slot = if complete {
+        span.last
+    } else {
+        written.totals.slot.max(span.first)
+    };
+    let digest = if complete {
+        Some(result_digest(ends)?.to_string())
+    } else {
+        None
+    };
+    let metadata = Metadata {
+        start_slot: span.first,
+        end_slot,
+        program_id: programs,
+        session_ids: ends
+            .iter()
+            .map(|end| end.id.clone())
+            .filter(|id| !id.is_empty())
+            .collect(),
+        timestamp: timestamp.to_rfc3339_opts(SecondsFormat::Secs, true),
+        archive: distinct(ends, |summary| &summary.archive_digest).join(","),
+        engine: distinct(ends, |summary| &summary.engine).join(","),
+        result_digest: digest,
+        complete,
+    };
+    Ok(Facts {
+        metadata,
+        summary: summary(written, wall),
+        bank_hashes: bank_hashes(ends),
+        unreproduced: unreproduced(ends),
+    })
+}
+
+fn summaries(ends: &[SessionEnd]) -> impl Iterator<Item = &ReplaySummary> {
+    ends.iter().filter_map(|end| end.summary.as_ref())
+}
+
+fn result_digest(ends: &[SessionEnd]) -> Result<Digest, SessionError> {
+    let digests = ends
+        .iter()
+        .filter_map(|end| Some((end.range.first, &end.summary.as_ref()?.result_digest)));
+    let digests = digests.map(|(start_slot, digest)| {
+        let parsed: simulator_archive::Digest = digest
+            .parse()
+            .map_err(|_| SessionError::Digest { digest: digest.clone() })?;
+        Ok(SessionDigest {
+            start_slot,
+            digest: parsed.0,
+        })
+    });
+    Ok(combine(digests.collect::<Result<_, SessionError>>()?))
+}
+
+/// The values of a text that most sessions share, in the order in which they first appear.
+fn distinct(ends: &[SessionEnd], text: impl Fn(&ReplaySummary) -> &String) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    summaries(ends)
+        .map(text)
+        .filter(|text| seen.insert(text.as_str()))
+        .cloned()
+        .collect()
+}
+
+fn summary(written: &Written, wall: Duration) -> Summary {
+    let totals = &written.totals;
+    Summary {
+        slots: written.slots,
+        total: totals.total,
+        successes: totals.successes,
+        failures: totals.failures,
+        matched: totals.matched,
+        diverged: totals.diverged,
+        unverifiable: totals.unverifiable,
+        compute_units: totals.compute_units,
+        wall_seconds: wall.as_secs_f64(),
+    }
+}
+
+fn bank_hashes(ends: &[SessionEnd]) -> BankHashes {
+    let mut hashes = BankHashes::default();
+    for counts in summaries(ends).map(|summary| &summary.bank_hashes) {
+        hashes.agreed += counts.agreed;
+        hashes.differed += counts.differed;
+        hashes.not_recorded += counts.unrecorded;
+        let first = counts.first_difference.as_ref().map(|difference| difference.slot);
+        hashes.first_difference = hashes.first_difference.or(first);
+        hashes.unavailable = hashes.unavailable.or_else(|| counts.unavailable.clone());
+    }
+    hashes
+}
+
+fn unreproduced(ends: &[SessionEnd]) -> Vec<Unreproduced> {
+    let items = summaries(ends).flat_map(|summary| &summary.unreproduced);
+    let items = items.map(|item| Unreproduced {
+        account: item.account.to_string(),
+        reason: item.reason.clone(),
+    });
+    items.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use simulator_api::replay::BankHashCounts;
+
+    use super::*;
+    use crate::report::SlotRow;
+
+    fn end(first: u64, digest: &str, complete: bool) -> SessionEnd {
+        let summary = ReplaySummary {
+            result_digest: digest.repeat(32),
+            archive_digest: "aa".repeat(32),
+            engine: "engine 1".into(),
+            bank_hashes: BankHashCounts {
+                agreed: 2,
+                ..BankHashCounts::default()
+            },
+            ..ReplaySummary::default()
+        };
+        let range = SlotRange { first, last: first + 9 };
+        SessionEnd {
+            id: format!("id{first}"),
+            range,
+            summary: Some(summary),
+            complete,
+        }
+    }
+
+    fn facts_of(ends: &[SessionEnd]) -> Facts {
+        let circumstances = Circumstances {
+            span: SlotRange { first: 10, last: 29 },
+            programs: vec![],
+            timestamp: DateTime::UNIX_EPOCH,
+            wall: Duration::from_millis(1500),
+        };
+        let totals = SlotRow {
+            slot: 15,
+            total: 3,
+            ..SlotRow::default()
+        };
+        facts(circumstances, ends, &Written { slots: 2, totals }).expect("good digests")
+    }
+
+    #[test]
+    fn sessions_are_added_up() {
+        let facts = facts_of(&[end(10, "01", true), end(20, "02", true)]);
+        assert_eq!(facts.bank_hashes.agreed, 4);
+        assert_eq!((facts.metadata.end_slot, facts.summary.wall_seconds), (29, 1.5));
+        assert_eq!(facts.metadata.archive, "aa".repeat(32));
+        assert_eq!(facts.metadata.session_ids, ["id10", "id20"]);
+        assert_eq!(facts.metadata.result_digest.map(|digest| digest.len()), Some(64));
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_where_it_was_and_has_no_digest() {
+        let facts = facts_of(&[end(10, "01", false)]);
+        assert_eq!((facts.metadata.end_slot, facts.metadata.result_digest), (15, None));
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_refused() {
+        let circumstances = Circumstances {
+            span: SlotRange { first: 10, last: 19 },
+            programs: vec![],
+            timestamp: DateTime::UNIX_EPOCH,
+            wall: Duration::ZERO,
+        };
+        let error = facts(circumstances, &[end(10, "xy", true)], &Written::default()).expect_err("not hexadecimal");
+        assert!(matches!(error, SessionError::Digest { .. }));
+    }
+}

@@ -1,0 +1,14 @@
+//! The real binary, black box: what it prints, what it writes, and its exit codes.
+
+mod archive;
+mod bad_input;
+mod changes;
+mod help;
+mod interrupt;
+mod ledgers;
+mod outputs;
+mod run;
+mod serve;
+mod sessions;
+mod settings;
+mod support;
