@@ -46,6 +46,16 @@ pub enum ArchiveError {
         /// Its size in the store.
         found: u64,
     },
+    /// An object is longer than it was.
+    #[error("{object} is damaged: it has {found} bytes instead of {expected}; import the range again or copy it anew")]
+    Trailing {
+        /// The object.
+        object: Path,
+        /// Its size according to the manifest.
+        expected: u64,
+        /// Its size in the store.
+        found: u64,
+    },
     /// Bytes of an object are not those that were written.
     #[error(
         "{object} is damaged: the checksum of the bytes at offset {offset} is wrong; import the range again or copy it anew"
@@ -183,6 +193,14 @@ pub enum WriteError {
         slot: Slot,
         /// The slot of the block before it.
         previous: Slot,
+    },
+    /// A block's parent is not before it, or is before the block before it.
+    #[error("block {slot} has the parent {parent}, which does not follow from the blocks before it")]
+    Parent {
+        /// The slot of the block.
+        slot: Slot,
+        /// The slot of its parent.
+        parent: Slot,
     },
     /// An account is not after the one before it.
     #[error("account {address} is not sorted, or comes twice")]

@@ -13,8 +13,10 @@ mod error;
 pub mod import;
 mod location;
 mod manifest;
+mod manifest_file;
 pub mod model;
 mod reader;
+mod segment;
 mod verify;
 mod writer;
 

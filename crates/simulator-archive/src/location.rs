@@ -11,6 +11,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use url::Url;
 
+use crate::manifest_file::is_segment_name;
+
 /// An object store and the prefix of an archive in it.
 #[derive(Clone, Debug)]
 pub struct Location {
@@ -127,6 +129,7 @@ impl Location {
                 source,
             },
         })?;
+        remove_staged(&path);
         open(location, path)
     }
 
@@ -140,6 +143,26 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// Removes what writers that died left half-written: `object_store` writes an object as `NAME#NUMBER` and renames it, and
+/// never lists such a file. Does its best; nothing reads these files.
+fn remove_staged(directory: &std::path::Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(is_staged) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(object, number)| {
+        let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        is_number && (object == crate::MANIFEST_NAME || is_segment_name(object))
+    })
 }
 
 /// Flushes every object before it is published, so that a power failure cannot leave a name without its bytes.

@@ -36,6 +36,16 @@ pub struct Block {
     pub transactions: Vec<RecordedTransaction>,
 }
 
+impl Block {
+    /// How many of the transactions have a recorded outcome.
+    pub fn outcomes(&self) -> u64 {
+        self.transactions
+            .iter()
+            .filter(|transaction| transaction.outcome.is_some())
+            .count() as u64
+    }
+}
+
 /// One transaction of a block, with what the chain recorded about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedTransaction {

@@ -1,5 +1,6 @@
 //! Opening and reading an archive.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use solana_pubkey::Pubkey;
 use crate::digest::ArchiveDigest;
 use crate::error::ArchiveError;
 use crate::location::Location;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Segment};
+use crate::manifest_file;
 use crate::model::{Account, Block, Slot};
+use crate::segment::{AccountRecords, SegmentReader, decode_block_frame};
 
 /// An open archive. Cheap to clone; its clones share everything.
 #[derive(Clone, Debug)]
@@ -39,8 +42,15 @@ impl Archive {
     /// # Errors
     ///
     /// As [`Archive::open`].
-    pub async fn open_at(_location: Location) -> Result<Self, ArchiveError> {
-        todo!()
+    pub async fn open_at(location: Location) -> Result<Self, ArchiveError> {
+        let (manifest, digest) = manifest_file::read(&location).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                location,
+                manifest,
+                digest,
+            }),
+        })
     }
 
     /// What the archive holds.
@@ -59,8 +69,15 @@ impl Archive {
     }
 
     /// The blocks whose slots are in `range`, in slot order.
-    pub fn blocks(&self, _range: RangeInclusive<Slot>) -> BlockReader {
-        todo!()
+    pub fn blocks(&self, range: RangeInclusive<Slot>) -> BlockReader {
+        let overlaps = |segment: &&Segment| segment.first_slot <= *range.end() && segment.last_slot >= *range.start();
+        let segments = self.manifest().block_segments().filter(overlaps).cloned().collect();
+        BlockReader {
+            location: self.location().clone(),
+            range,
+            segments,
+            current: None,
+        }
     }
 
     /// The block of one slot, or `None` if the archive has none there.
@@ -77,14 +94,34 @@ impl Archive {
     /// # Errors
     ///
     /// Fails with [`ArchiveError::NoKeyframe`] if the first keyframe is after `slot`.
-    pub fn accounts_at(&self, _slot: Slot) -> Result<(Slot, AccountReader), ArchiveError> {
-        todo!()
+    pub fn accounts_at(&self, slot: Slot) -> Result<(Slot, AccountReader), ArchiveError> {
+        let keyframes = &self.manifest().keyframes;
+        let Some(keyframe) = keyframes.iter().rev().copied().find(|keyframe| *keyframe <= slot) else {
+            let first = keyframes.first().copied().unwrap_or_default();
+            return Err(ArchiveError::NoKeyframe { slot, first });
+        };
+        let segments = self.manifest().keyframe_segments(keyframe).cloned().collect();
+        let location = self.location().clone();
+        Ok((
+            keyframe,
+            AccountReader {
+                location,
+                segments,
+                current: None,
+                records: AccountRecords::default(),
+            },
+        ))
     }
 }
 
-/// Reads blocks one after the other.
+/// Reads blocks one after the other. Holds one block and what is read ahead, about 1 MiB.
 #[derive(Debug)]
-pub struct BlockReader {}
+pub struct BlockReader {
+    location: Location,
+    range: RangeInclusive<Slot>,
+    segments: VecDeque<Segment>,
+    current: Option<SegmentReader>,
+}
 
 impl BlockReader {
     /// The next block, or `None` after the last.
@@ -93,13 +130,33 @@ impl BlockReader {
     ///
     /// Fails if the store does, or if what it returns is damaged.
     pub async fn next(&mut self) -> Result<Option<Block>, ArchiveError> {
-        todo!()
+        loop {
+            if let Some(segment) = &mut self.current {
+                if let Some(frame) = segment.next().await? {
+                    return decode_block_frame(&frame).map(Some);
+                }
+                self.current = None;
+            }
+            let Some(segment) = self.segments.front() else {
+                return Ok(None);
+            };
+            let mut reader = SegmentReader::open(&self.location, segment).await?;
+            reader.restrict(*self.range.start(), *self.range.end());
+            self.current = Some(reader);
+            self.segments.pop_front();
+        }
     }
 }
 
-/// Reads the accounts of a keyframe one after the other.
+/// Reads the accounts of a keyframe one after the other. Holds one chunk of accounts and what is read ahead, each
+/// about 1 MiB.
 #[derive(Debug)]
-pub struct AccountReader {}
+pub struct AccountReader {
+    location: Location,
+    segments: VecDeque<Segment>,
+    current: Option<SegmentReader>,
+    records: AccountRecords,
+}
 
 impl AccountReader {
     /// The next account in order of address, or `None` after the last.
@@ -108,6 +165,22 @@ impl AccountReader {
     ///
     /// Fails if the store does, or if what it returns is damaged.
     pub async fn next(&mut self) -> Result<Option<(Pubkey, Account)>, ArchiveError> {
-        todo!()
+        loop {
+            if let Some(account) = self.records.next()? {
+                return Ok(Some(account));
+            }
+            if let Some(segment) = &mut self.current {
+                if let Some(frame) = segment.next().await? {
+                    self.records.start(frame)?;
+                    continue;
+                }
+                self.current = None;
+            }
+            let Some(segment) = self.segments.front() else {
+                return Ok(None);
+            };
+            self.current = Some(SegmentReader::open(&self.location, segment).await?);
+            self.segments.pop_front();
+        }
     }
 }

@@ -109,6 +109,10 @@ impl Encoder {
         }
     }
 
+    pub(crate) fn optional_list<T>(&mut self, values: Option<&[T]>, each: impl FnMut(&mut Self, &T)) {
+        self.option(values, |to, values| to.list(values, each));
+    }
+
     pub(crate) fn option<T>(&mut self, value: Option<T>, some: impl FnOnce(&mut Self, T)) {
         self.u8(u8::from(value.is_some()));
         if let Some(value) = value {

@@ -1,9 +1,18 @@
 //! Importers: programs that make an archive from something else.
 
+mod accounts;
+mod blocks;
+mod convert;
 mod error;
+mod fields;
+mod json;
 pub mod ledger;
+mod lines;
+mod scope;
+mod sort;
+mod transaction;
 
-pub use error::ImportError;
+pub use error::{ImportError, LineError, TransactionProblem};
 
 use crate::writer::SegmentLimits;
 

@@ -1,0 +1,11 @@
+//! Tests of the archive through its public interface.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+mod faults;
+mod golden;
+mod import;
+mod real;
+mod round_trip;
+mod streaming;
+mod support;
