@@ -9,7 +9,6 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
-use tokio_tungstenite::tungstenite::http::HeaderMap;
 use url::Url;
 
 mod error;
@@ -18,6 +17,7 @@ mod tls;
 pub mod websocket;
 
 pub use error::TransportError;
+pub use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 pub use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 pub use websocket::WebSocketConnector;
 

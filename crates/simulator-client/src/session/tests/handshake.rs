@@ -22,6 +22,14 @@ async fn a_created_session_knows_what_the_server_said() {
     assert_eq!(server.connect.url.as_str(), "ws://sim.test/backtest");
 }
 
+#[cfg(feature = "solana-rpc-client")]
+#[tokio::test(start_paused = true)]
+async fn the_solana_client_is_that_of_the_session() {
+    let (session, _server) = session().await;
+    assert_eq!(session.rpc().url(), session.rpc_endpoint());
+    assert!(session.rpc().commitment().is_confirmed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn w10_events_before_session_created_stay_in_order() {
     let (client, mut listener) = client();
