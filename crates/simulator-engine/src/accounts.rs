@@ -1,13 +1,15 @@
 //! The accounts a session sees: a shared, immutable base and what the session changed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ahash::HashMap;
 use simulator_archive::Scope;
 use simulator_archive::model::Account;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
+
+use crate::bank_hash::LatticeHash;
 
 /// What is known about one address.
 ///
@@ -39,6 +41,7 @@ impl Lookup {
 pub struct AccountBase {
     accounts: HashMap<Pubkey, AccountSharedData>,
     scope: Scope,
+    lattice: OnceLock<LatticeHash>,
 }
 
 impl AccountBase {
@@ -49,7 +52,11 @@ impl AccountBase {
             .filter(|(_, account)| account.lamports > 0)
             .map(|(address, account)| (address, to_shared(account)))
             .collect();
-        Self { accounts, scope }
+        Self {
+            accounts,
+            scope,
+            lattice: OnceLock::new(),
+        }
     }
 
     /// Whether the base holds every account of the chain, or only some.
@@ -70,9 +77,9 @@ impl AccountBase {
         self.accounts.is_empty()
     }
 
-    /// The accounts, in no particular order: only for what does not depend on it.
-    pub(crate) fn iter_unordered(&self) -> impl Iterator<Item = (&Pubkey, &AccountSharedData)> {
-        self.accounts.iter()
+    /// The sum over all accounts, computed once for all sessions.
+    pub(crate) fn lattice(&self) -> &LatticeHash {
+        self.lattice.get_or_init(|| LatticeHash::of(self.accounts.iter()))
     }
 }
 
@@ -93,6 +100,10 @@ impl AccountStore {
             written: HashMap::default(),
             before_slot: HashMap::default(),
         }
+    }
+
+    pub(crate) fn base(&self) -> &AccountBase {
+        &self.base
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -184,19 +195,6 @@ impl AccountStore {
         }
         addresses.sort_unstable();
         addresses
-    }
-
-    /// Every existing account, in no particular order: only for sums that do not depend on it.
-    pub(crate) fn iter_unordered(&self) -> impl Iterator<Item = (&Pubkey, &AccountSharedData)> {
-        let base = self
-            .base
-            .iter_unordered()
-            .filter(|(address, _)| !self.written.contains_key(*address));
-        let written = self
-            .written
-            .iter()
-            .filter_map(|(address, account)| Some((address, account.as_ref()?)));
-        base.chain(written)
     }
 }
 

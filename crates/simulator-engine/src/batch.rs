@@ -124,3 +124,96 @@ impl HeldLocks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use solana_message::{Message, VersionedMessage, v0};
+    use solana_sdk_ids::sysvar;
+
+    use super::*;
+
+    fn key(number: usize) -> Pubkey {
+        let mut bytes = [1; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        Pubkey::new_from_array(bytes)
+    }
+
+    /// A transaction that writes its payer and one account, and reads another.
+    fn writes(payer: usize, written: Pubkey, read: Pubkey) -> VersionedTransaction {
+        let mut message = Message {
+            account_keys: vec![key(payer), written, read],
+            ..Message::default()
+        };
+        message.header.num_required_signatures = 1;
+        message.header.num_readonly_unsigned_accounts = 1;
+        VersionedTransaction {
+            signatures: vec![],
+            message: VersionedMessage::Legacy(message),
+        }
+    }
+
+    fn with_lookup(payer: usize) -> VersionedTransaction {
+        let mut message = v0::Message {
+            account_keys: vec![key(payer)],
+            ..v0::Message::default()
+        };
+        message.header.num_required_signatures = 1;
+        message.address_table_lookups.push(v0::MessageAddressTableLookup {
+            account_key: key(0),
+            writable_indexes: vec![0],
+            readonly_indexes: vec![],
+        });
+        VersionedTransaction {
+            signatures: vec![],
+            message: VersionedMessage::V0(message),
+        }
+    }
+
+    fn batches(transactions: &[VersionedTransaction]) -> Vec<BatchRange> {
+        let unrecorded = RecordedTransaction {
+            wire: bytes::Bytes::new(),
+            outcome: None,
+        };
+        partition(transactions, &vec![unrecorded; transactions.len()])
+    }
+
+    #[test]
+    fn an_empty_block_has_no_batch() {
+        assert_eq!(batches(&[]), Vec::<BatchRange>::new());
+    }
+
+    #[test]
+    fn readers_share_a_batch_and_a_writer_starts_a_new_one() {
+        let reads = |payer| writes(payer, key(payer + 100), key(7));
+        assert_eq!(
+            batches(&[reads(1), reads(2), writes(3, key(7), key(8)), reads(4)]),
+            [0..2, 2..3, 3..4]
+        );
+    }
+
+    #[test]
+    fn a_batch_holds_at_most_64() {
+        let transactions: Vec<_> = (0..130)
+            .map(|payer| writes(2 * payer + 1000, key(2 * payer + 1001), key(1)))
+            .collect();
+        assert_eq!(batches(&transactions), [0..64, 64..128, 128..130]);
+    }
+
+    #[test]
+    fn an_account_that_nobody_can_write_does_not_conflict() {
+        let clock = sysvar::clock::ID;
+        assert_eq!(
+            batches(&[writes(1, clock, key(8)), writes(2, clock, key(8))]),
+            vec![0..2]
+        );
+    }
+
+    #[test]
+    fn a_lookup_that_was_not_recorded_stands_alone() {
+        let plain = |payer| writes(payer, key(payer + 100), key(9));
+        assert_eq!(
+            batches(&[plain(1), with_lookup(2), with_lookup(3), plain(4)]),
+            [0..1, 1..2, 2..3, 3..4]
+        );
+    }
+}

@@ -23,8 +23,10 @@ use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
 use crate::check::{Checker, Origin, Sanitized};
+use crate::form;
 use crate::lookup::LookupTables;
 use crate::outcome;
+use crate::seen::SeenTransactions;
 
 /// What executing a transaction would do to the session.
 #[derive(Debug)]
@@ -53,8 +55,15 @@ pub(crate) struct Machine<'a> {
 
 impl Machine<'_> {
     /// Resolves lookup tables and checks the transaction's form.
-    pub(crate) fn sanitize(&self, transaction: VersionedTransaction) -> Result<Sanitized, TransactionError> {
+    pub(crate) fn sanitize(
+        &self,
+        transaction: VersionedTransaction,
+        origin: Origin,
+    ) -> Result<Sanitized, TransactionError> {
         let runtime = self.checker.runtime;
+        if origin != Origin::Block {
+            form::check_wire(&transaction, &runtime.features)?;
+        }
         let slot_hashes = runtime
             .processor
             .sysvar_cache()
@@ -65,19 +74,31 @@ impl Machine<'_> {
             slot: self.slot,
             slot_hashes: &slot_hashes,
         };
-        Sanitized::try_create(
+        let sanitized = Sanitized::try_create(
             transaction,
             MessageHash::Compute,
             None,
             tables,
             &runtime.reserved.active,
             runtime.features.snapshot().limit_instruction_accounts,
-        )
+        )?;
+        if origin != Origin::Block {
+            form::check_locks(&sanitized, &runtime.features)?;
+        }
+        Ok(sanitized)
     }
 
     /// Executes a transaction. Nothing is stored; an error means that the runtime refuses to process it.
-    pub(crate) fn execute(&self, transaction: &Sanitized, origin: Origin) -> Result<Effects, TransactionError> {
-        let check = self.checker.check(transaction, origin);
+    pub(crate) fn execute(
+        &self,
+        transaction: &Sanitized,
+        origin: Origin,
+        seen: &SeenTransactions,
+    ) -> Result<Effects, TransactionError> {
+        let check = self.checker.check(transaction, origin)?;
+        if origin != Origin::UserAnyBlockhash && seen.contains(transaction.message_hash()) {
+            return Err(TransactionError::AlreadyProcessed);
+        }
         let runtime = self.checker.runtime;
         let config = TransactionProcessingConfig {
             recording_config: ExecutionRecordingConfig::new_single_setting(true),
@@ -86,7 +107,7 @@ impl Machine<'_> {
         let mut output = runtime.processor.load_and_execute_sanitized_transactions(
             &runtime.callbacks(self.checker.accounts),
             std::slice::from_ref(transaction),
-            vec![check],
+            vec![Ok(check)],
             self.environment,
             &config,
         );

@@ -71,7 +71,7 @@ impl Replay {
         recorded: Option<&Outcome>,
     ) -> Executed {
         let mut open = self.open.take().expect("callers have checked that a slot is open");
-        let sanitized = self.machine(&open).sanitize(transaction.clone());
+        let sanitized = self.machine(&open).sanitize(transaction.clone(), origin);
         let executed = match sanitized {
             Err(error) => Executed::refused(transaction, error),
             Ok(sanitized) => self.run(&mut open, &sanitized, origin, recorded),
@@ -91,14 +91,7 @@ impl Replay {
         if let Some(unknown) = self.unknown_account(transaction, &keys, recorded) {
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
-        if self.seen.contains(transaction.message_hash()) {
-            return Executed::of(
-                transaction,
-                keys,
-                Execution::Refused(TransactionError::AlreadyProcessed),
-            );
-        }
-        let effects = match self.machine(open).execute(transaction, origin) {
+        let effects = match self.machine(open).execute(transaction, origin, &self.seen) {
             Ok(effects) => effects,
             Err(error) => return Executed::of(transaction, keys, Execution::Refused(error)),
         };
@@ -231,7 +224,7 @@ impl Executed {
         Self::unresolved(transaction, Execution::Skipped(skip))
     }
 
-    pub(crate) fn refused(transaction: &VersionedTransaction, error: TransactionError) -> Self {
+    fn refused(transaction: &VersionedTransaction, error: TransactionError) -> Self {
         Self::unresolved(transaction, Execution::Refused(error))
     }
 

@@ -22,6 +22,7 @@ mod epoch;
 mod execute;
 mod features;
 mod fees;
+mod form;
 mod historical;
 mod lineage;
 mod lookup;

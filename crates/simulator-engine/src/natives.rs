@@ -27,9 +27,13 @@ pub(crate) fn supply(accounts: &mut AccountStore, features: &FeatureSet) {
 }
 
 fn supply_one(accounts: &mut AccountStore, address: &Pubkey, name: &[u8]) {
-    if accounts.is_known(address) {
-        return;
+    if !accounts.is_known(address) {
+        create(accounts, address, name);
     }
+}
+
+/// Creates the account of a builtin program, or of a precompile, which has no name.
+pub(crate) fn create(accounts: &mut AccountStore, address: &Pubkey, name: &[u8]) {
     let mut account = AccountSharedData::new(1, 0, &native_loader::ID);
     account.set_data_from_slice(name);
     account.set_executable(true);

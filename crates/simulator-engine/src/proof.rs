@@ -35,7 +35,7 @@ impl Proof {
     pub(crate) fn new(accounts: &AccountStore) -> Self {
         let mut results = BankHashes::default();
         let state = match accounts.scope() {
-            Scope::All => State::Running(LatticeHash::of(accounts.iter_unordered())),
+            Scope::All => State::Running(accounts.base().lattice().clone()),
             Scope::Listed => {
                 results.unavailable = Some(ProofUnavailable::AccountsIncomplete);
                 State::Unavailable

@@ -16,6 +16,7 @@ use crate::block::DecodedBlock;
 use crate::blockhash_queue::{BlockhashAge, BlockhashQueue, RecentBlockhash};
 use crate::check::Checker;
 use crate::digest::ResultDigest;
+use crate::epoch::Payout;
 use crate::execute::Machine;
 use crate::features::{self, FeatureChoice};
 use crate::fees::{CollectedFees, FeeRate};
@@ -120,6 +121,8 @@ pub struct Replay {
     pub(crate) proof: Proof,
     pub(crate) lineage: Lineage,
     pub(crate) recorder: Recorder,
+    /// Staking rewards that are still to be paid.
+    pub(crate) payout: Option<Payout>,
     pub(crate) tip: Tip,
     pub(crate) open: Option<OpenSlot>,
 }
@@ -183,6 +186,7 @@ impl Replay {
             proof,
             lineage: Lineage::default(),
             recorder: Recorder::default(),
+            payout: None,
             tip: Tip {
                 slot: clock.slot,
                 block_height: clock.slot,

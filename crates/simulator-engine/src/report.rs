@@ -240,8 +240,18 @@ pub enum Unreproduced {
     LeaderFee,
     /// The block has no recorded time; the Clock kept its parent's.
     BlockTime,
-    /// An epoch began: stakes, rewards or feature activations that the archive does not hold.
+    /// An epoch began under rules that the engine does not know: its rewards may differ.
     EpochBoundary,
+    /// An epoch ended, but not all stake accounts are known: StakeHistory lacks its totals.
+    StakeHistory,
+    /// What the last epoch paid in total does not follow from the archive: EpochRewards holds stand-ins.
+    EpochRewards,
+    /// Vote accounts were due commissions, and the block records none.
+    VotingRewards,
+    /// What some stake accounts were paid, or the credits they were paid for, does not follow from the archive.
+    StakeRewards,
+    /// A feature replaced a program, and the archive does not hold the accounts that takes.
+    ProgramReplacement,
     /// The bank hash of the parent is neither recorded nor computable, so that SlotHashes holds a stand-in.
     ParentBankHash,
 }

@@ -11,7 +11,7 @@ use solana_builtins::prototype::BuiltinPrototype;
 use solana_compute_budget::compute_budget::ComputeBudget;
 use solana_epoch_schedule::EpochSchedule;
 use solana_program_runtime::loaded_programs::{
-    BlockRelation, ForkGraph, ProgramRuntimeEnvironment, ProgramRuntimeEnvironments,
+    BlockRelation, ForkGraph, ProgramCache, ProgramRuntimeEnvironment, ProgramRuntimeEnvironments,
 };
 use solana_program_runtime::program_cache_entry::ProgramCacheEntry;
 use solana_pubkey::Pubkey;
@@ -65,7 +65,7 @@ pub(crate) struct Runtime {
     pub(crate) rent: Rent,
     pub(crate) epoch_schedule: EpochSchedule,
     /// Kept alive here: the program cache holds only a weak reference to it.
-    _chain: Arc<RwLock<StraightChain>>,
+    chain: Arc<RwLock<StraightChain>>,
     slots_since_prune: u64,
 }
 
@@ -93,13 +93,17 @@ impl Runtime {
             reserved,
             rent,
             epoch_schedule,
-            _chain: chain,
+            chain,
             slots_since_prune: 0,
         };
-        for builtin in BUILTINS {
-            runtime.add_builtin(builtin, accounts);
-        }
+        runtime.add_builtins(accounts);
         Ok(runtime)
+    }
+
+    fn add_builtins(&self, accounts: &AccountStore) {
+        for builtin in BUILTINS {
+            self.add_builtin(builtin, accounts);
+        }
     }
 
     fn add_builtin(&self, builtin: &BuiltinPrototype, accounts: &AccountStore) {
@@ -191,21 +195,15 @@ impl Runtime {
             .merge(&self.processor.program_runtime_environment, slot, programs);
     }
 
-    /// Forgets the compiled form of every program whose code is at this address.
-    pub(crate) fn forget_program(&self, address: &Pubkey) {
-        let mut cache = self
-            .processor
-            .global_program_cache
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let stale: Vec<Pubkey> = cache
-            .get_flattened_entries()
-            .into_iter()
-            .map(|(id, _, _)| id)
-            .filter(|id| id == address || program_data_address(id) == *address)
-            .chain([*address])
-            .collect();
-        cache.remove_programs(stale.into_iter());
+    /// Forgets every compiled program: after code was replaced behind the runtime's back, what was compiled from it, and
+    /// what failed to compile, may no longer be right.
+    pub(crate) fn forget_programs(&mut self, slot: u64, accounts: &AccountStore) {
+        let mut cache = ProgramCache::new(slot);
+        cache.set_fork_graph(Arc::downgrade(&self.chain));
+        self.processor.global_program_cache = Arc::new(RwLock::new(cache));
+        self.add_builtins(accounts);
+        self.processor = self.processor.new_from(slot, self.epoch_schedule.get_epoch(slot));
+        self.fill_sysvar_cache(accounts);
     }
 
     /// Compute units, heap and call depth by default.

@@ -101,10 +101,13 @@ pub(crate) fn read_rent(accounts: &AccountStore) -> Result<Rent, SysvarError> {
     })
 }
 
-/// Changes the price of a byte in the Rent sysvar; nothing else in it ever changes.
-pub(crate) fn write_lamports_per_byte(accounts: &mut AccountStore, rent: &Rent, lamports_per_byte: u64) {
+/// Writes new rent parameters.
+#[expect(deprecated, reason = "the sysvar still holds the threshold")]
+pub(crate) fn write_rent(accounts: &mut AccountStore, rent: &Rent) {
     update(accounts, rent, &sysvar::rent::ID, RENT_LEN, |data| {
-        put_u64(data, 0, lamports_per_byte)
+        put_u64(data, 0, rent.lamports_per_byte);
+        data[8..16].copy_from_slice(&rent.exemption_threshold);
+        data[16] = rent.burn_percent;
     });
 }
 
@@ -242,7 +245,7 @@ fn i64_at(data: &[u8], offset: usize) -> i64 {
     i64::from_le_bytes(array_at(data, offset))
 }
 
-fn array_at<const N: usize>(data: &[u8], offset: usize) -> [u8; N] {
+pub(crate) fn array_at<const N: usize>(data: &[u8], offset: usize) -> [u8; N] {
     data[offset..offset + N]
         .try_into()
         .expect("the slice has the array's length")
@@ -250,4 +253,121 @@ fn array_at<const N: usize>(data: &[u8], offset: usize) -> [u8; N] {
 
 pub(crate) fn put_u64(data: &mut [u8], offset: usize, value: u64) {
     data[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use simulator_archive::Scope;
+
+    use super::*;
+    use crate::accounts::AccountBase;
+
+    fn accounts() -> AccountStore {
+        AccountStore::new(Arc::new(AccountBase::from_accounts([], Scope::All)))
+    }
+
+    fn rent() -> Rent {
+        Rent::with_lamports_per_byte(6960)
+    }
+
+    fn data<'a>(accounts: &'a AccountStore, id: &Pubkey) -> &'a [u8] {
+        accounts.get(id).expect("it was written").data()
+    }
+
+    #[test]
+    fn the_clock_reads_as_it_was_written() {
+        let mut accounts = accounts();
+        assert_eq!(Clock::read(&accounts), Err(SysvarError::Missing(sysvar::clock::ID)));
+        let clock = Clock {
+            slot: 1,
+            epoch_start_timestamp: -2,
+            epoch: 3,
+            leader_schedule_epoch: 4,
+            unix_timestamp: 1_780_000_000,
+        };
+        clock.write(&mut accounts, &rent());
+        assert_eq!(Clock::read(&accounts), Ok(clock));
+        let account = accounts.get(&sysvar::clock::ID).expect("it was written");
+        assert_eq!(
+            (account.lamports(), account.data().len()),
+            (rent().minimum_balance(40), 40)
+        );
+    }
+
+    #[test]
+    fn a_truncated_sysvar_is_malformed() {
+        let mut accounts = accounts();
+        accounts.put(sysvar::rent::ID, AccountSharedData::new(1, 16, &sysvar::ID));
+        assert_eq!(read_rent(&accounts), Err(SysvarError::Malformed(sysvar::rent::ID)));
+        accounts.put(sysvar::epoch_schedule::ID, AccountSharedData::new(1, 33, &sysvar::ID));
+        assert_eq!(
+            read_epoch_schedule(&accounts),
+            Err(SysvarError::Malformed(sysvar::epoch_schedule::ID))
+        );
+        let mut recent = AccountSharedData::new(1, 48, &sysvar::ID);
+        recent.data_as_mut_slice()[0] = 2;
+        accounts.put(sysvar::recent_blockhashes::ID, recent);
+        let malformed = SysvarError::Malformed(sysvar::recent_blockhashes::ID);
+        assert_eq!(
+            read_recent_blockhashes(&accounts).expect_err("one entry, two counted"),
+            malformed
+        );
+    }
+
+    #[test]
+    fn slot_hashes_keep_the_newest_512_in_front() {
+        let mut accounts = accounts();
+        for slot in 0..600 {
+            let hash = Hash::new_from_array([u8::try_from(slot % 251).expect("it is smaller"); 32]);
+            push_slot_hash(&mut accounts, &rent(), slot, &hash);
+        }
+        let data = data(&accounts, &sysvar::slot_hashes::ID);
+        assert_eq!((data.len(), u64_at(data, 0)), (SLOT_HASHES_LEN, 512));
+        assert_eq!(u64_at(data, 8), 599);
+        assert_eq!(u64_at(data, 8 + 511 * SLOT_HASH_LEN), 88);
+    }
+
+    #[test]
+    fn recent_blockhashes_read_as_they_were_pushed_newest_first() {
+        let mut accounts = accounts();
+        for number in 0..160u8 {
+            let recent = RecentBlockhash {
+                blockhash: Hash::new_from_array([number; 32]),
+                lamports_per_signature: u64::from(number),
+            };
+            push_recent_blockhash(&mut accounts, &rent(), recent);
+        }
+        let recent = read_recent_blockhashes(&accounts).expect("well formed");
+        assert_eq!(recent.len(), MAX_RECENT_BLOCKHASHES);
+        assert_eq!(recent[0].lamports_per_signature, 159);
+        assert_eq!(recent[149].lamports_per_signature, 10);
+    }
+
+    #[test]
+    fn slot_history_clears_skipped_slots_and_wraps_around() {
+        let mut accounts = accounts();
+        let has = |accounts: &AccountStore, slot: u64| {
+            let (byte, bit) = slot_history_bit(slot);
+            data(accounts, &sysvar::slot_history::ID)[byte] & bit != 0
+        };
+        for slot in [0, 1, 5] {
+            add_to_slot_history(&mut accounts, &rent(), slot);
+        }
+        assert_eq!(
+            [0, 1, 2, 4, 5].map(|slot| has(&accounts, slot)),
+            [true, true, false, false, true]
+        );
+        add_to_slot_history(&mut accounts, &rent(), SLOT_HISTORY_BITS + 3);
+        // The numbers 0 to 2 now stand for slots that were skipped; 5 is still what it was.
+        assert_eq!(
+            [0, 1, 3, 5].map(|slot| has(&accounts, slot)),
+            [false, false, true, true]
+        );
+        add_to_slot_history(&mut accounts, &rent(), 4 * SLOT_HISTORY_BITS);
+        assert_eq!([0, 3, 5].map(|slot| has(&accounts, slot)), [true, false, false]);
+        let history = data(&accounts, &sysvar::slot_history::ID);
+        assert_eq!(u64_at(history, SLOT_HISTORY_NEXT_OFFSET), 4 * SLOT_HISTORY_BITS + 1);
+    }
 }

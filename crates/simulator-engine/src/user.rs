@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
-use solana_sdk_ids::sysvar;
+use solana_sdk_ids::{bpf_loader, bpf_loader_deprecated, bpf_loader_upgradeable, loader_v4, sysvar};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
-use solana_transaction_error::TransactionError;
 
 use crate::block::first_signature;
 use crate::check::{Origin, Sanitized};
-use crate::historical::Executed;
 use crate::outcome;
 use crate::replay::{OpenSlot, Replay, SlotError};
 use crate::report::{AccountDiff, DivergenceClass, Execution};
 
-/// The most bytes that a transaction takes on the wire. (Agave: `PACKET_DATA_SIZE`.)
-const MAX_TRANSACTION_LEN: usize = 1232;
+/// The owners of accounts that hold code.
+const LOADERS: [Pubkey; 4] = [
+    bpf_loader_deprecated::ID,
+    bpf_loader::ID,
+    bpf_loader_upgradeable::ID,
+    loader_v4::ID,
+];
 
 /// A user's transaction, executed in the open slot.
 #[derive(Clone, Debug)]
@@ -69,13 +72,13 @@ impl Replay {
     pub fn set_account(&mut self, address: Pubkey, account: AccountSharedData) {
         self.proof.session_changed();
         self.lineage.reach([&address], DivergenceClass::Overridden);
+        let holds_code = |account: &AccountSharedData| account.executable() || LOADERS.contains(account.owner());
+        let changes_code = self.accounts.get(&address).is_some_and(holds_code) || holds_code(&account);
+        let changes_sysvar = *account.owner() == sysvar::ID;
         self.accounts.put(address, account);
-        self.runtime.forget_program(&address);
-        if self
-            .accounts
-            .get(&address)
-            .is_some_and(|account| *account.owner() == sysvar::ID)
-        {
+        if changes_code {
+            self.runtime.forget_programs(self.slot(), &self.accounts);
+        } else if changes_sysvar {
             self.runtime.processor.reset_sysvar_cache();
             self.runtime.fill_sysvar_cache(&self.accounts);
         }
@@ -90,10 +93,7 @@ impl Replay {
         if self.open.is_none() {
             return Err(SlotError::NoOpenSlot);
         }
-        let executed = match self.check_form(transaction) {
-            Err(error) => Executed::refused(transaction, error),
-            Ok(()) => self.execute_and_commit(transaction, Origin::User, None),
-        };
+        let executed = self.execute_and_commit(transaction, Origin::User, None);
         let signature = first_signature(transaction);
         if executed.execution.outcome().is_some() {
             self.proof.session_changed();
@@ -123,9 +123,7 @@ impl Replay {
             BlockhashCheck::Enforce => Origin::User,
             BlockhashCheck::Replace => Origin::UserAnyBlockhash,
         };
-        let sanitized = self
-            .check_form(transaction)
-            .and_then(|()| self.machine(open).sanitize(transaction.clone()));
+        let sanitized = self.machine(open).sanitize(transaction.clone(), origin);
         Ok(match sanitized {
             Ok(sanitized) => self.simulate_sanitized(open, &sanitized, origin),
             Err(error) => SimulatedTransaction {
@@ -143,7 +141,7 @@ impl Replay {
             .iter()
             .map(|key| (*key, self.accounts.get(key).cloned()))
             .collect();
-        let execution = match self.machine(open).execute(transaction, origin) {
+        let execution = match self.machine(open).execute(transaction, origin, &self.seen) {
             Ok(effects) => {
                 for (address, account) in effects.writes {
                     accounts_after.insert(address, Some(account));
@@ -159,14 +157,5 @@ impl Replay {
             execution,
             accounts_after,
         }
-    }
-
-    /// Rules that a transaction of a real block has already passed.
-    fn check_form(&self, transaction: &VersionedTransaction) -> Result<(), TransactionError> {
-        let len = wincode::serialized_size(transaction).map_err(|_| TransactionError::SanitizeFailure)?;
-        if len > MAX_TRANSACTION_LEN as u64 {
-            return Err(TransactionError::SanitizeFailure);
-        }
-        Ok(())
     }
 }

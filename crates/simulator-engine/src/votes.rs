@@ -159,3 +159,83 @@ impl Reader<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: [u8; 32] = [9; 32];
+
+    fn named(slot: u64) -> Option<NamedHash> {
+        Some(NamedHash {
+            slot,
+            hash: Hash::new_from_array(HASH),
+        })
+    }
+
+    /// Kind, root, and lockouts as offsets of one byte with a confirmation count each.
+    fn tower(kind: u32, root: u64, offsets: &[u8]) -> Vec<u8> {
+        let mut data = kind.to_le_bytes().to_vec();
+        data.extend(root.to_le_bytes());
+        data.push(u8::try_from(offsets.len()).expect("short"));
+        data.extend(offsets.iter().flat_map(|offset| [*offset, 1]));
+        data.extend(HASH);
+        data
+    }
+
+    #[test]
+    fn the_hash_of_a_tower_is_that_of_its_newest_slot() {
+        for kind in 12..=15 {
+            assert_eq!(parse(&tower(kind, 100, &[1, 2, 3])), named(106));
+        }
+        assert_eq!(parse(&tower(14, u64::MAX, &[1, 1])), named(2));
+    }
+
+    #[test]
+    fn long_offsets_take_several_bytes() {
+        let mut data = 14u32.to_le_bytes().to_vec();
+        data.extend(0u64.to_le_bytes());
+        data.extend([1, 0xe5, 0x8e, 0x26, 1]);
+        data.extend(HASH);
+        assert_eq!(parse(&data), named(624_485));
+    }
+
+    #[test]
+    fn older_kinds_of_votes_are_read_too() {
+        let mut vote = 2u32.to_le_bytes().to_vec();
+        vote.extend(2u64.to_le_bytes());
+        vote.extend(7u64.to_le_bytes());
+        vote.extend(8u64.to_le_bytes());
+        vote.extend(HASH);
+        assert_eq!(parse(&vote), named(8));
+        let mut update = 8u32.to_le_bytes().to_vec();
+        update.extend(1u64.to_le_bytes());
+        update.extend(11u64.to_le_bytes());
+        update.extend(1u32.to_le_bytes());
+        update.push(1);
+        update.extend(3u64.to_le_bytes());
+        update.extend(HASH);
+        assert_eq!(parse(&update), named(11));
+    }
+
+    #[test]
+    fn what_is_no_vote_names_nothing() {
+        let full = tower(14, 100, &[1]);
+        for len in 0..full.len() {
+            assert_eq!(parse(&full[..len]), None, "{len} bytes");
+        }
+        assert_eq!(parse(&tower(14, 100, &[])), None);
+        assert_eq!(parse(&tower(14, u64::MAX - 1, &[1, 1])), None);
+        assert_eq!(parse(&tower(3, 100, &[1])), None);
+        let mut endless = 14u32.to_le_bytes().to_vec();
+        endless.extend([0xff; 64]);
+        assert_eq!(parse(&endless), None);
+    }
+
+    #[test]
+    fn the_hash_that_most_name_wins() {
+        let (a, b) = (Hash::new_from_array([1; 32]), Hash::new_from_array([2; 32]));
+        assert_eq!(most_common(&BTreeMap::from([(a, 2), (b, 1)])), Some(a));
+        assert_eq!(most_common(&BTreeMap::new()), None);
+    }
+}

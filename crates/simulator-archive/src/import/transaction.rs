@@ -57,6 +57,11 @@ impl Shape {
         self.static_keys.iter().chain(loaded).copied()
     }
 
+    /// All account keys of a transaction without a recorded outcome, or `None` if lookup tables hide some of them.
+    pub(super) fn unrecorded_keys(&self) -> Option<&[Pubkey]> {
+        (self.lookups == (0, 0)).then_some(&self.static_keys)
+    }
+
     /// Whether the arrays of an outcome fit the transaction.
     pub(super) fn check(&self, outcome: &Outcome) -> Result<(), TransactionProblem> {
         let keys = self.static_keys.len() + self.lookups.0 + self.lookups.1;

@@ -603,7 +603,24 @@ async fn the_scope_is_decided_from_evidence() {
     .await;
     assert_eq!(
         (manifest.scope, manifest.scope_evidence.differing_accounts),
-        (Scope::Listed, 1)
+        (Scope::All, 1),
+        "a wrong balance says nothing of completeness"
+    );
+
+    let manifest = scope(ScopeChoice::Auto, |accounts, blocks| {
+        accounts[0]["account"]["lamports"] = 5.into();
+        for block in blocks {
+            for transaction in block["transactions"].as_array_mut().unwrap() {
+                transaction["meta"] = Value::Null;
+            }
+        }
+    })
+    .await;
+    let evidence = &manifest.scope_evidence;
+    assert_eq!(
+        (manifest.scope, evidence.differing_accounts, evidence.unlisted_accounts),
+        (Scope::All, 0, 0),
+        "after an unrecorded transaction no balance of its accounts is the first one"
     );
 
     let manifest = scope(ScopeChoice::Auto, |accounts, _| drop(accounts.pop())).await;

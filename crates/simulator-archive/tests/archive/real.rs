@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::support::in_memory;
+use crate::support::json::write_ledger;
 use simulator_archive::import::{ImportOptions, ledger};
 use simulator_archive::{Archive, Scope, verify};
 
@@ -18,14 +19,21 @@ struct Expected {
     scope: Scope,
 }
 
-async fn check(expected: Expected) {
+fn present(name: &str) -> Option<PathBuf> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/data")
-        .join(expected.name);
-    if !directory.is_dir() {
-        println!("skipped: {} is not present", directory.display());
-        return;
+        .join(name);
+    if directory.is_dir() {
+        return Some(directory);
     }
+    println!("skipped: {} is not present", directory.display());
+    None
+}
+
+async fn check(expected: Expected) {
+    let Some(directory) = present(expected.name) else {
+        return;
+    };
     let location = in_memory();
     let options = ImportOptions {
         sort_memory: 1 << 20,
@@ -158,4 +166,32 @@ async fn whirlpool() {
         scope: Scope::Listed,
     })
     .await;
+}
+
+/// Blocks as `getBlock` of a cluster returned them, of three versions of the validator.
+#[tokio::test]
+async fn devnet_blocks() {
+    let Some(directory) = present("getblock-devnet") else {
+        return;
+    };
+    for slot in [270_893_658_u64, 380_876_342, 443_787_702] {
+        let text = std::fs::read_to_string(directory.join(format!("{slot}.getblock.base64.json"))).unwrap();
+        let mut block: serde_json::Value = serde_json::from_str(&text).unwrap();
+        block["slot"] = slot.into();
+        let transactions = block["transactions"].as_array().unwrap().len() as u64;
+        let ledger = tempfile::tempdir().unwrap();
+        write_ledger(ledger.path(), &[], &[block]);
+        let location = in_memory();
+        let manifest = ledger::import_into(ledger.path(), location.clone(), ImportOptions::default(), |_| ())
+            .await
+            .unwrap();
+        assert_eq!(
+            (manifest.first_slot, manifest.transactions, manifest.outcomes),
+            (slot, transactions, transactions)
+        );
+        assert_eq!(manifest.accounts(slot), 0);
+        let archive = Archive::open_at(location).await.unwrap();
+        assert!(verify(&archive, |_| ()).await.is_intact());
+        assert_eq!(archive.accounts_at(slot).unwrap().1.next().await.unwrap(), None);
+    }
 }

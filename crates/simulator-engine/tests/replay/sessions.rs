@@ -1,16 +1,15 @@
 //! What a user does to a session, and what that does to the replay.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::support::{Loaded, execute_all, execute_block, execute_slot};
 use simulator_engine::{
     AccountDiffs, BlockhashCheck, DivergenceClass, Execution, FeatureChoice, Lookup, ProofUnavailable, Replay,
     ReplayOptions, SimulateOptions, Skip, SlotError, Unverifiable, Verdict,
 };
 use simulator_testkit::edit;
-use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
+use solana_account::{AccountSharedData, ReadableAccount};
 use solana_hash::Hash;
 use solana_keypair::{Keypair, Signer};
 use solana_pubkey::Pubkey;
@@ -18,7 +17,6 @@ use solana_system_interface::instruction::transfer;
 use solana_transaction::Transaction;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
-use support::{Loaded, execute_all, execute_block, execute_slot};
 
 const SOL: u64 = 1_000_000_000;
 
@@ -54,7 +52,7 @@ fn two_replays_give_the_same_digest_and_stepping_does_not_show() {
         second.open_slot(Arc::clone(block)).expect("the block follows");
         while second.execute_batch().expect("a slot is open").is_some() {
             // Looking changes nothing.
-            second.accounts_after(None, 10);
+            assert_eq!(second.accounts_after(None, 10).len(), 10);
             second
                 .simulate(
                     &payment(&Pubkey::default(), 1, Hash::default()),

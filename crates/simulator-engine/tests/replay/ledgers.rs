@@ -1,13 +1,11 @@
 //! Whole ledgers that the validator's own runtime recorded: every outcome, every bank hash, every account at the end.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Loaded, dump, execute_slot, true_bank_hashes};
 use simulator_archive::model::Slot;
 use simulator_engine::{BankHashes, Summary, Verdict};
 use simulator_testkit::{accounts, paths};
-use support::{Loaded, dump, execute_slot, true_bank_hashes};
 
 /// Replays a ledger up to a slot and compares everything on the way with the truth.
 fn replay_exactly(directory: &Path, last_slot: Slot) -> (Summary, simulator_engine::Replay) {

@@ -14,36 +14,36 @@ use solana_account::ReadableAccount;
 use solana_hash::Hash;
 
 /// Everything of a ledger, in memory.
-pub struct Loaded {
-    pub base: Arc<AccountBase>,
-    pub blocks: Vec<Arc<DecodedBlock>>,
+pub(crate) struct Loaded {
+    pub(crate) base: Arc<AccountBase>,
+    pub(crate) blocks: Vec<Arc<DecodedBlock>>,
 }
 
 impl Loaded {
-    pub fn from_ledger(directory: &Path) -> Self {
+    pub(crate) fn from_ledger(directory: &Path) -> Self {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime without drivers can always be built")
             .block_on(load(directory))
     }
 
-    pub fn sample() -> Self {
+    pub(crate) fn sample() -> Self {
         Self::from_ledger(&paths::sample("agave-small"))
     }
 
     /// The sample after a change to a copy of it.
-    pub fn edited_sample(edit: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn edited_sample(edit: impl FnOnce(&Path)) -> Self {
         let copy = tempfile::tempdir().expect("a temporary directory");
         edit::copy(&paths::sample("agave-small"), copy.path()).expect("the sample can be copied");
         edit(copy.path());
         Self::from_ledger(copy.path())
     }
 
-    pub fn replay(&self) -> Replay {
+    pub(crate) fn replay(&self) -> Replay {
         self.replay_with(ReplayOptions::default())
     }
 
-    pub fn replay_with(&self, options: ReplayOptions) -> Replay {
+    pub(crate) fn replay_with(&self, options: ReplayOptions) -> Replay {
         Replay::new(Arc::clone(&self.base), options).expect("the ledger can be replayed")
     }
 }
@@ -76,7 +76,7 @@ async fn load(directory: &Path) -> Loaded {
 }
 
 /// Opens a block's slot and executes it to its end, leaving the slot open.
-pub fn execute_block(replay: &mut Replay, block: &Arc<DecodedBlock>) -> Vec<TransactionReport> {
+pub(crate) fn execute_block(replay: &mut Replay, block: &Arc<DecodedBlock>) -> Vec<TransactionReport> {
     replay
         .open_slot(Arc::clone(block))
         .expect("the block follows the last one");
@@ -88,20 +88,20 @@ pub fn execute_block(replay: &mut Replay, block: &Arc<DecodedBlock>) -> Vec<Tran
 }
 
 /// Executes a whole slot.
-pub fn execute_slot(replay: &mut Replay, block: &Arc<DecodedBlock>) -> (Vec<TransactionReport>, SlotReport) {
+pub(crate) fn execute_slot(replay: &mut Replay, block: &Arc<DecodedBlock>) -> (Vec<TransactionReport>, SlotReport) {
     let reports = execute_block(replay, block);
     (reports, replay.close_slot().expect("every batch has been executed"))
 }
 
 /// Executes blocks one after the other.
-pub fn execute_all(replay: &mut Replay, blocks: &[Arc<DecodedBlock>]) {
+pub(crate) fn execute_all(replay: &mut Replay, blocks: &[Arc<DecodedBlock>]) {
     for block in blocks {
         execute_slot(replay, block);
     }
 }
 
 /// Every account as it stands now.
-pub fn dump(replay: &Replay) -> AccountDump {
+pub(crate) fn dump(replay: &Replay) -> AccountDump {
     replay
         .accounts_after(None, usize::MAX)
         .into_iter()
@@ -120,7 +120,7 @@ pub fn dump(replay: &Replay) -> AccountDump {
 }
 
 /// The true bank hash of each slot, from the recording validator.
-pub fn true_bank_hashes(directory: &Path) -> BTreeMap<Slot, Hash> {
+pub(crate) fn true_bank_hashes(directory: &Path) -> BTreeMap<Slot, Hash> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Line {

@@ -1,0 +1,5 @@
+//! The engine over whole ledgers, through its public interface.
+
+mod ledgers;
+mod sessions;
+mod support;
