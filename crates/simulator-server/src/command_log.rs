@@ -5,6 +5,7 @@
 
 use std::mem::size_of;
 
+use simulator_api::{BacktestError, RequestId};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
@@ -17,6 +18,11 @@ use crate::session::{Order, Position};
 pub(crate) enum Command {
     /// A request to go on.
     Order(Order),
+    /// A request that could not be carried out. It changes nothing but the numbers of the events after it.
+    Reject {
+        request: Option<RequestId>,
+        error: BacktestError,
+    },
     /// Accounts to replace at once.
     SetAccounts(Vec<(Pubkey, AccountSharedData)>),
     /// A transaction for the open slot.
@@ -86,7 +92,7 @@ impl LoggedCommand {
             }
             Command::SetAccounts(accounts) => accounts_size(accounts),
             Command::Send(transaction) => transaction_size(transaction),
-            Command::Order(Order::ContinueTo { .. }) | Command::Close => 0,
+            Command::Order(Order::ContinueTo { .. }) | Command::Reject { .. } | Command::Close => 0,
         };
         size_of::<Self>() + content
     }
@@ -143,13 +149,13 @@ mod tests {
             Err(CommandLogError::Full { limit: 10_000 })
         ));
         log.append(program(10)).unwrap();
-        (0..100).for_each(|_| {
+        for _ in 0..100 {
             log.append(LoggedCommand {
                 position: None,
                 command: Command::Close,
             })
-            .unwrap()
-        });
+            .unwrap();
+        }
         assert_eq!(log.commands.len(), 102);
     }
 }

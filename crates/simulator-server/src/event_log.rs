@@ -120,7 +120,7 @@ impl Events {
     }
 
     fn forget(&mut self) {
-        while self.retained.len() > self.max_retained && self.last.0 - self.retained.len() as u64 + 1 <= self.read.0 {
+        while self.retained.len() > self.max_retained && self.last.0 - (self.retained.len() as u64) < self.read.0 {
             self.retained.pop_front();
         }
     }

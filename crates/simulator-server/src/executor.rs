@@ -86,9 +86,9 @@ impl Executor {
     }
 
     /// Opens the slot of a block; returns its number and how many batches it has.
-    pub(crate) fn open(&mut self, block: Arc<DecodedBlock>) -> Result<(Slot, usize), SlotError> {
+    pub(crate) fn open(&mut self, block: &Arc<DecodedBlock>) -> Result<(Slot, usize), SlotError> {
         let (slot, batches) = (block.block().slot, block.batches().len());
-        self.replay.open_slot(Arc::clone(&block))?;
+        self.replay.open_slot(Arc::clone(block))?;
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.open = Some(SlotRecord::begin(block.block(), outcomes.detail));
         }

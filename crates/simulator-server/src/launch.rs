@@ -24,6 +24,9 @@ use crate::outcomes::OutcomeQueue;
 use crate::session::Session;
 use crate::worker::{Lookahead, Sends, Worker, advance_failed};
 
+#[cfg(test)]
+mod tests;
+
 /// What a session is started from.
 pub(crate) struct Launch<'a> {
     pub(crate) id: SessionId,

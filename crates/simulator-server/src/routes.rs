@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State as Shared, WebSocketUpgrade};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use simulator_api::{AvailableRange, SessionId};
@@ -33,7 +33,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 }
 
 async fn control_channel(Shared(state): Shared<Arc<State>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    let Some(owner) = state.keys.owner(headers.get(API_KEY).map(|key| key.as_bytes())) else {
+    let Some(owner) = state.keys.owner(headers.get(API_KEY).map(HeaderValue::as_bytes)) else {
         return (StatusCode::UNAUTHORIZED, "unknown API key: set the X-API-Key header\n").into_response();
     };
     if state.shutdown.is_cancelled() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use simulator_api::BacktestError;
+use simulator_api::{BacktestError, RequestId};
 use simulator_archive::model::Slot;
 use simulator_engine::{DecodedBlock, Execution, SlotError};
 use solana_transaction::versioned::VersionedTransaction;
@@ -133,7 +133,7 @@ impl Worker {
             }
         };
         let slot = block.block().slot;
-        match self.executor.open(block) {
+        match self.executor.open(&block) {
             Ok((slot, batches)) => self.session.opened(slot, batches),
             Err(error) => self.fail(advance_failed(slot, &error)),
         }
@@ -182,7 +182,7 @@ impl Worker {
     fn take(&mut self, message: Message) {
         match message {
             Message::Order(order) => self.take_order(order),
-            Message::Reject { request, error } => self.session.reject(request, error),
+            Message::Reject { request, error } => self.take_rejected(request, error),
             Message::Close => self.close(),
             Message::SetAccounts { accounts, reply } => {
                 let written = self.write_down(Command::SetAccounts(accounts.clone()));
@@ -209,6 +209,21 @@ impl Worker {
                 self.session.reject(order.request().cloned(), error);
             }
         }
+    }
+
+    /// A request that cannot be carried out is answered even if it cannot be written down.
+    fn take_rejected(&mut self, request: Option<RequestId>, error: BacktestError) {
+        if self.session.is_repeated(request.as_ref()) {
+            return;
+        }
+        let (logged_request, logged_error) = (request.clone(), error.clone());
+        if let Err(error) = self.write_down(Command::Reject {
+            request: logged_request,
+            error: logged_error,
+        }) {
+            tracing::warn!(%error, "a rejected request was not written down");
+        }
+        self.session.reject(request, error);
     }
 
     fn take_send(&mut self, transaction: VersionedTransaction, reply: SendReply) {

@@ -16,8 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tungstenite::Error as SocketError;
 use tungstenite::error::{CapacityError, ProtocolError};
 
+use super::Ending;
+use super::creation::with_signs_of_life;
 use super::writer::Outgoing;
-use super::{Ending, creation};
 use crate::convert::{continue_order, continue_to_order, session_spec};
 use crate::handle::{Message, SessionHandle};
 use crate::keys::Owner;
@@ -167,7 +168,9 @@ impl Connection {
             Err(error) => self.reply(BacktestResponse::Error(error)).await,
             Ok(spec) => {
                 let (state, owner, replies) = (Arc::clone(&self.state), self.owner.clone(), self.replies.clone());
-                self.phase = Phase::Creating(Box::pin(creation::create(state, spec, owner, replies)));
+                let period = state.times.status_interval;
+                let session = async move { state.create(spec, owner).await };
+                self.phase = Phase::Creating(Box::pin(with_signs_of_life(session, period, replies)));
                 ControlFlow::Continue(())
             }
         }

@@ -54,11 +54,10 @@ pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
     let mut connection = Connection::new(Arc::clone(&state), owner, replies.clone());
     let ending = connection.converse(&mut frames).await;
     tracing::debug!(?ending, "a control connection ends");
-    let session = connection.into_session();
-    say_goodbye(ending, replies, &mut frames, writer, &state).await;
-    if let Some(session) = session {
+    if let Some(session) = connection.into_session() {
         state.retire(session);
     }
+    say_goodbye(ending, replies, &mut frames, writer, &state).await;
 }
 
 /// A closing handshake, as far as there is someone to shake hands with, within the time for it.

@@ -11,7 +11,7 @@ use simulator_engine::{
     Unreproduced, Unverifiable, Verdict,
 };
 use solana_pubkey::Pubkey;
-use solana_sdk_ids::sysvar;
+use solana_sdk_ids::{stake, sysvar};
 
 /// Counts for the summary of `completed`.
 #[derive(Clone, Debug, Default)]
@@ -109,13 +109,27 @@ fn unavailable(reason: ProofUnavailable) -> &'static str {
     }
 }
 
-/// The account that is not as it was on the chain. Of a leader whom nothing names the address is unknown as well, and
-/// the default address stands in.
+/// The account that is not as it was on the chain. Where its address is not known, or there are several, the default
+/// address stands in.
 fn unreproduced(what: Unreproduced, times: &Occurrences) -> UnreproducedAccount {
     let (account, reason) = match what {
         Unreproduced::LeaderFee => (Pubkey::default(), "the leader who was due the fees is not recorded"),
         Unreproduced::BlockTime => (sysvar::clock::ID, "the block's time is not recorded"),
-        Unreproduced::EpochBoundary => (sysvar::stake_history::ID, "the epoch's stakes are not in the archive"),
+        Unreproduced::EpochBoundary => (
+            Pubkey::default(),
+            "an epoch began under rules that the engine does not know",
+        ),
+        Unreproduced::StakeHistory => (sysvar::stake_history::ID, "not all stake accounts are in the archive"),
+        Unreproduced::EpochRewards => (
+            sysvar::epoch_rewards::ID,
+            "what the last epoch paid is not in the archive",
+        ),
+        Unreproduced::VotingRewards => (Pubkey::default(), "the commissions of vote accounts are not recorded"),
+        Unreproduced::StakeRewards => (stake::ID, "the rewards of some stake accounts are not in the archive"),
+        Unreproduced::ProgramReplacement => (
+            Pubkey::default(),
+            "a feature replaced a program that is not in the archive",
+        ),
         Unreproduced::ParentBankHash => (sysvar::slot_hashes::ID, "the parent's bank hash is not known"),
     };
     let reason = format!("{reason} ({} times, first in slot {})", times.count, times.first_slot);

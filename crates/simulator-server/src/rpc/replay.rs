@@ -12,6 +12,7 @@ use super::call::Params;
 use super::error::RpcError;
 use super::{Answer, Target, result};
 use crate::convert::replay_account;
+use crate::executor::Executor;
 use crate::handle::SessionHandle;
 use crate::outcomes::{OutcomePage, OutcomeRequest};
 
@@ -44,7 +45,7 @@ pub(super) async fn get_replay_outcomes(target: &Target, params: Params<'_>) -> 
 }
 
 pub(super) async fn get_replay_summary(session: &SessionHandle) -> Answer {
-    result(&session.read(|executor| executor.replay_summary()).await?)
+    result(&session.read(Executor::replay_summary).await?)
 }
 
 pub(super) async fn get_replay_accounts(session: &SessionHandle, params: Params<'_>) -> Answer {

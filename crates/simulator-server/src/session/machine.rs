@@ -80,7 +80,7 @@ impl Session {
         match (&mut self.run, order) {
             (None, order) => self.begin(order),
             (Some(run), Order::ContinueTo { request, target }) if !run.goal.is_start() => {
-                self.redirect(request, target)
+                self.redirect(request, target);
             }
             (Some(_), order) if self.queued.is_none() => self.queued = Some(order),
             (Some(_), order) => self.refuse(

@@ -1,0 +1,107 @@
+//! What a server does with clients that make mistakes, or mean harm.
+
+mod support;
+
+use serde_json::json;
+use simulator_server::{ApiKey, ServerConfig};
+use support::{Control, Running, shorten};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+const UNKNOWN: &str = "backtest_0192f0c4a7d87c13b6f1a3b5c7d9e011";
+
+#[tokio::test]
+async fn answers_mistakes_and_goes_on() {
+    let server = Running::start(ServerConfig::local(Vec::new())).await;
+    let mut control = server.connect().await;
+    let mut expect = async |message: Message, expected: &str| {
+        control.raw(message).await;
+        let answer = control.next().await;
+        assert!(
+            shorten(std::slice::from_ref(&answer))[0].contains(expected),
+            "{answer} should contain {expected}"
+        );
+    };
+    expect(Message::text("\u{0}{{{"), "not valid JSON").await;
+    expect(Message::binary(vec![0xff, 0xfe]), "UTF-8").await;
+    expect(Message::binary(&b"[]"[..]), "invalidRequest").await;
+    expect(
+        Message::text(r#"{"method": "explode", "params": {}}"#),
+        r#"unknown method \"explode\""#,
+    )
+    .await;
+    expect(Message::text(r#"{"method": "continue"}"#), "params").await;
+    expect(
+        Message::text(r#"{"method": "continue", "params": {}}"#),
+        "there is no session yet",
+    )
+    .await;
+    expect(
+        Message::text(r#"{"method": "continueTo", "params": {"slot": "4"}}"#),
+        "params.slot",
+    )
+    .await;
+    expect(
+        Message::text(r#"{"method": "resumeAttachedSession"}"#),
+        "no session was attached",
+    )
+    .await;
+    let attach = json!({"method": "attachBacktestSession", "params": {"session_id": UNKNOWN}});
+    expect(Message::text(attach.to_string()), r#"{"sessionNotFound":{"session_id""#).await;
+    assert!(
+        control
+            .create_fails(json!({"startSlot": 5, "endSlot": 4}))
+            .await
+            .contains("before startSlot")
+    );
+    assert!(
+        control
+            .create_fails(json!({"startSlot": 5, "endSlot": 9}))
+            .await
+            .contains("no archive holds slots 5 to 9")
+    );
+    control
+        .raw(Message::text(r#"{"method": "closeBacktestSession"}"#))
+        .await;
+    assert_eq!(control.next().await, json!({"method": "success"}));
+    assert_eq!(control.closed().await.map(u16::from), Some(1000));
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn refuses_what_is_too_large() {
+    let mut config = ServerConfig::local(Vec::new());
+    config.limits.message_bytes = 1000;
+    config.limits.frame_bytes = 1000;
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    control.raw(Message::text("x".repeat(1001))).await;
+    assert_eq!(control.closed().await.map(u16::from), Some(1009));
+    let mut leaving = server.connect().await;
+    leaving.raw(Message::Close(None)).await;
+    leaving.closed().await;
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn asks_for_a_key_and_hides_sessions() {
+    let mut config = ServerConfig::local(Vec::new());
+    config.keys = vec![ApiKey::new("desk", "secret")];
+    let server = Running::start(config).await;
+    for key in [None, Some("wrong")] {
+        match Control::connect(server.address, key).await {
+            Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), 401),
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+    }
+    Control::connect(server.address, Some("secret")).await.unwrap();
+    assert_eq!(server.get("/health").await, (200, "ok".to_owned()));
+    assert_eq!(server.get("/available-ranges").await, (200, "[]".to_owned()));
+    for id in [UNKNOWN, "nonsense", "parallel_0192f0c4a7d87c13b6f1a3b5c7d9e011"] {
+        assert_eq!(
+            server.get(&format!("/backtest/{id}")).await,
+            (404, "no such session\n".to_owned())
+        );
+    }
+    assert_eq!(server.get("/usage").await.0, 404);
+    server.stopped().await;
+}

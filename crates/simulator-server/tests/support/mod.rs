@@ -1,0 +1,247 @@
+//! A server on a loopback port, and a client that speaks to it in plain JSON.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use simulator_archive::import::{ImportOptions, ScopeChoice, ledger};
+use simulator_server::{ServeError, Server, ServerConfig};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Longest wait for anything; only a defect makes a test wait so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The sample ledger as an archive.
+pub struct SampleArchive {
+    directory: TempDir,
+}
+
+/// A server that runs until it is dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// One control connection.
+pub struct Control {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    address: SocketAddr,
+}
+
+/// A session's data channel.
+pub struct Rpc {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl SampleArchive {
+    pub async fn import(scope: ScopeChoice) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/agave-small");
+        let options = ImportOptions {
+            scope,
+            ..ImportOptions::default()
+        };
+        ledger::import(&ledger, directory.path().to_str().unwrap(), options, |_| {})
+            .await
+            .unwrap();
+        Self { directory }
+    }
+
+    pub fn config(&self) -> ServerConfig {
+        ServerConfig::local(vec![self.directory.path().to_str().unwrap().to_owned()])
+    }
+}
+
+impl Running {
+    pub async fn start(config: ServerConfig) -> Self {
+        let server = Server::bind(config).await.unwrap();
+        let address = server.local_addr();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Self {
+            address,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+            task,
+        }
+    }
+
+    pub async fn connect(&self) -> Control {
+        Control::connect(self.address, None).await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let response = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub async fn stopped(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Control {
+    pub async fn connect(
+        address: SocketAddr,
+        key: Option<&str>,
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let mut request = format!("ws://{address}/backtest").into_client_request()?;
+        if let Some(key) = key {
+            request.headers_mut().insert("X-API-Key", key.parse().unwrap());
+        }
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self { socket, address })
+    }
+
+    pub async fn send(&mut self, method: &str, params: Value) {
+        self.raw(Message::text(json!({"method": method, "params": params}).to_string()))
+            .await;
+    }
+
+    pub async fn raw(&mut self, message: Message) {
+        timeout(PATIENCE, self.socket.send(message)).await.unwrap().unwrap();
+    }
+
+    /// The next message that is not a ping.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.unwrap().unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("unexpected frame {other:?}"),
+            }
+        }
+    }
+
+    /// The code with which the server closes, skipping everything before. Shakes hands to the end.
+    pub async fn closed(&mut self) -> Option<CloseCode> {
+        let mut code = None;
+        while let Some(Ok(frame)) = timeout(PATIENCE, self.socket.next()).await.unwrap() {
+            if let Message::Close(frame) = frame {
+                code = frame.map(|frame| frame.code);
+            }
+        }
+        code
+    }
+
+    /// Creates a session; returns its data channel and the messages up to `sessionCreated`.
+    pub async fn create(&mut self, params: Value) -> (Rpc, Vec<Value>) {
+        self.send("createBacktestSession", params).await;
+        let mut messages = Vec::new();
+        loop {
+            let message = self.next().await;
+            messages.push(message.clone());
+            match message["method"].as_str() {
+                Some("status") => {}
+                Some("sessionCreated") => {
+                    let endpoint = message["params"]["rpc_endpoint"].as_str().unwrap();
+                    let url = format!("http://{}{endpoint}", self.address);
+                    return (
+                        Rpc {
+                            url,
+                            client: reqwest::Client::new(),
+                        },
+                        messages,
+                    );
+                }
+                _ => panic!("unexpected {message}"),
+            }
+        }
+    }
+
+    /// Asks for a session that cannot be had, and returns the error.
+    pub async fn create_fails(&mut self, params: Value) -> String {
+        self.send("createBacktestSession", params).await;
+        loop {
+            let message = self.next().await;
+            match message["method"].as_str() {
+                Some("status") => {}
+                Some("error") => {
+                    return message["params"]["invalidRequest"]["error"]
+                        .as_str()
+                        .unwrap()
+                        .to_owned();
+                }
+                _ => panic!("unexpected {message}"),
+            }
+        }
+    }
+
+    /// Events up to and including the first that ends a run.
+    pub async fn run(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.next().await;
+            let is_last = event["method"] != "slotNotification" && event["method"] != "status";
+            events.push(event);
+            if is_last {
+                return events;
+            }
+        }
+    }
+}
+
+impl Rpc {
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        let reply = self.reply(method, params).await;
+        assert!(reply.get("error").is_none(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+
+    pub async fn error(&self, method: &str, params: Value) -> (i64, String) {
+        let reply = self.reply(method, params).await;
+        let error = &reply["error"];
+        (
+            error["code"].as_i64().unwrap_or_default(),
+            error["message"].as_str().unwrap_or_default().to_owned(),
+        )
+    }
+
+    pub async fn reply(&self, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let (status, text) = self.post(body).await;
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let request = self
+            .client
+            .post(&self.url)
+            .header("Content-Type", "application/json")
+            .body(body);
+        let response = timeout(PATIENCE, request.send()).await.unwrap().unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// Events without their sequence numbers, in short.
+pub fn shorten(events: &[Value]) -> Vec<String> {
+    let short = |event: &Value| match (event["method"].as_str().unwrap(), &event["params"]) {
+        (method, Value::Null) => method.to_owned(),
+        (method, params) => format!("{method} {params}"),
+    };
+    events.iter().map(short).collect()
+}
