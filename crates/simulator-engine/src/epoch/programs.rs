@@ -86,12 +86,7 @@ pub(crate) fn replace(
 ) -> Replaced {
     let mut result = Replaced::AsOnTheChain;
     for replacement in REPLACEMENTS.iter().filter(|replacement| is_new(&replacement.feature)) {
-        let needed = [
-            replacement.program,
-            replacement.buffer,
-            program_data_address(&replacement.program),
-        ];
-        if needed.iter().any(|address| !accounts.is_known(address)) {
+        if !replacement.is_decidable(accounts, &runtime.features) {
             result = Replaced::AccountsMissing;
         } else if let Some(code) = replacement.new_code(accounts, &runtime.features, &runtime.rent, slot) {
             replacement.store(accounts, &runtime.rent, code);
@@ -112,6 +107,16 @@ fn forget(runtime: &Runtime, program: Pubkey) {
 }
 
 impl Replacement {
+    /// Whether the archive knows enough. Where a program cannot be upgraded, nothing but a funded address can stand
+    /// where its code will be; once that is no obstacle, it does not matter whether it is known.
+    fn is_decidable(&self, accounts: &AccountStore, features: &FeatureSet) -> bool {
+        let code_does_not_matter =
+            self.from == From::LoaderV2 && features.snapshot().relax_programdata_account_check_migration;
+        accounts.is_known(&self.program)
+            && accounts.is_known(&self.buffer)
+            && (code_does_not_matter || accounts.is_known(&program_data_address(&self.program)))
+    }
+
     /// The account that will hold the code, or `None` if the program or the buffer are not as they have to be.
     fn new_code(
         &self,
@@ -120,7 +125,9 @@ impl Replacement {
         rent: &Rent,
         slot: u64,
     ) -> Option<AccountSharedData> {
-        let program = accounts.get(&self.program).filter(|program| program.executable())?;
+        let program = accounts
+            .get(&self.program)
+            .filter(|program| ReadableAccount::executable(*program))?;
         let current = accounts.get(&program_data_address(&self.program));
         let buffer = accounts.get(&self.buffer).filter(|buffer| is_buffer(buffer))?;
         let code = &buffer.data()[BUFFER_HEADER_LEN..];
@@ -267,6 +274,18 @@ mod tests {
         assert!(replacement.new_code(&accounts, &relaxed, &rent, 1).is_some());
         accounts.put(code_address, AccountSharedData::new(5, 0, &bpf_loader_upgradeable::ID));
         assert_eq!(replacement.new_code(&accounts, &relaxed, &rent, 1), None);
+    }
+
+    #[test]
+    fn an_archive_that_lists_only_some_accounts_may_know_enough() {
+        let mut accounts = AccountStore::new(Arc::new(AccountBase::from_accounts([], Scope::Listed)));
+        let replacement = REPLACEMENTS[0];
+        accounts.put(replacement.program, old_program());
+        assert!(!replacement.is_decidable(&accounts, &FeatureSet::all_enabled()));
+        accounts.put(replacement.buffer, buffer(None));
+        assert!(replacement.is_decidable(&accounts, &FeatureSet::all_enabled()));
+        assert!(!replacement.is_decidable(&accounts, &FeatureSet::default()));
+        assert!(!REPLACEMENTS[1].is_decidable(&accounts, &FeatureSet::all_enabled()));
     }
 
     #[test]
