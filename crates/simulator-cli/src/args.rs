@@ -13,19 +13,20 @@ use solana_pubkey::Pubkey;
 pub(crate) use values::{AddressFile, ApiKey, FeaturesArg, NamedKey};
 
 const SETTINGS_HELP: &str = "\
-Options may also come from the environment (SIM_ARCHIVE, SIM_SERVER, SIM_API_KEY, ...; several values separated by \
-commas) and from sim.toml in the current directory (archive = \"...\"). The command line wins over the environment, \
-which wins over the file. SIM_LOG sets what is logged to standard error, for example SIM_LOG=debug.
+Options may also come from the environment (SIM_ARCHIVE, SIM_SERVER, SIM_API_KEY, ...; several values
+are separated by commas) and from sim.toml in the current directory (archive = \"...\"). The command
+line wins over the environment, which wins over the file. SIM_LOG chooses what is logged to standard
+error, for example SIM_LOG=debug.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a gate was broken, 4 server or archive unreachable, \
-130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a gate was broken, 4 server or archive
+unreachable, 130 interrupted.";
 
 /// Replay, serve and inspect recorded Solana history.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, after_help = SETTINGS_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Show no progress
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1000)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -71,7 +72,7 @@ pub(crate) struct RunArgs {
     /// Replace the code of program ID with an ELF file, from the first slot; may be repeated
     #[arg(long, value_name = "ID=FILE", help_heading = "Changes")]
     pub(crate) program_so: Vec<AddressFile>,
-    /// Replace an account with a file as `solana account --output json` writes it, from the first slot; may be repeated
+    /// Replace an account, from the first slot, with what `solana account --output json` writes; may be repeated
     #[arg(long, value_name = "ADDRESS=FILE", help_heading = "Changes")]
     pub(crate) account: Vec<AddressFile>,
     /// Compute units to add to every limit that a transaction sets
@@ -80,16 +81,21 @@ pub(crate) struct RunArgs {
     /// Leave out the transactions that this address signed; may be repeated
     #[arg(long, value_name = "ADDRESS", help_heading = "Changes")]
     pub(crate) ignore_signer: Vec<Pubkey>,
-    /// Feature set: that of the archive's feature accounts, all that the engine knows, or a file with one id a line
-    /// [default: accounts]
+    /// Features: those of the archive's feature accounts, all, or a file with one id a line [default: accounts]
     #[arg(long, value_name = "accounts|all|FILE", help_heading = "Changes")]
     pub(crate) features: Option<FeaturesArg>,
 
     /// Report only transactions that invoke this program; may be repeated
     #[arg(long, value_name = "ID", help_heading = "Output")]
     pub(crate) program_id: Vec<Pubkey>,
-    /// What to record of each transaction, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    /// What to record of each transaction, separated by commas: transactions, account-diff
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     pub(crate) subscriptions: Vec<Subscription>,
     /// Report every transaction, not only those that diverged
     #[arg(long, help_heading = "Output")]
@@ -133,7 +139,7 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8900")]
     pub(crate) listen: SocketAddr,
-    /// Key that a client may use, with a name for it; may be repeated. Without one any key is accepted, on loopback only
+    /// Key that clients may use, and a name for it; may be repeated. Without one any key will do, on loopback only
     #[arg(long, value_name = "NAME=KEY")]
     pub(crate) api_key: Vec<NamedKey>,
 }

@@ -25,7 +25,7 @@ mod signals;
 mod stdout;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -35,11 +35,18 @@ use crate::args::{Cli, Command};
 use crate::error::CliError;
 pub use crate::exit::Exit;
 use crate::progress::Visibility;
-use crate::settings::SettingsFile;
+use crate::settings::{SettingsError, SettingsFile};
+
+/// The environment variable that chooses what is logged.
+const LOG_VARIABLE: &str = "SIM_LOG";
+/// What is logged where nothing is chosen. What the validator's crates say about transactions is in their outcomes.
+const DEFAULT_LOG: &str = "warn,agave=off,solana=off";
 
 /// Runs the tool with these arguments, the first of which is its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    log_to_stderr();
+    if let Err(error) = log_to_stderr() {
+        return report(&error.into());
+    }
     match parse(args.into_iter().collect()) {
         Ok(cli) => execute(cli).unwrap_or_else(|error| report(&error)),
         Err(ParseError::Arguments(error)) => report_arguments(&error),
@@ -54,7 +61,7 @@ enum ParseError {
 
 fn parse(args: Vec<OsString>) -> Result<Cli, ParseError> {
     let command = Cli::command();
-    let settings = |error: settings::SettingsError| ParseError::Settings(error.into());
+    let settings = |error: SettingsError| ParseError::Settings(error.into());
     let known = settings::names(&command);
     let file = SettingsFile::read(Path::new(settings::FILE_NAME), &known).map_err(|error| settings(error.into()))?;
     let args = settings::complete(&command, args, &settings::environment(), &file).map_err(settings)?;
@@ -98,11 +105,15 @@ fn report(error: &CliError) -> Exit {
     exit
 }
 
-/// What is logged is chosen with `SIM_LOG`, in the form of `RUST_LOG`; warnings by default.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("SIM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+/// What is logged is chosen with `SIM_LOG`, in the form of `RUST_LOG`.
+fn log_to_stderr() -> Result<(), SettingsError> {
+    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.to_owned());
+    let filter = EnvFilter::try_new(filter).map_err(SettingsError::Log)?;
+    let to_terminal = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(to_terminal)
         .init();
+    Ok(())
 }

@@ -73,12 +73,24 @@ impl OutputError {
     }
 }
 
-/// A file that gets its name when it is complete. Until then it has the same name with `.tmp` behind it.
+/// A file that gets its name when it is complete. Until then it has the same name with `.tmp` behind it; it disappears
+/// if it is never completed.
 #[derive(Debug)]
 pub(crate) struct WholeFile {
     writer: BufWriter<File>,
-    temporary: PathBuf,
+    temporary: Temporary,
     path: PathBuf,
+}
+
+/// The name of a file that is not complete.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // A complete file has another name by now, and one that cannot be removed harms nobody.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl WholeFile {
@@ -86,8 +98,8 @@ impl WholeFile {
     pub(crate) fn create(path: &Path) -> Result<Self, OutputError> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(OutputError::at(path))?;
+        let temporary = Temporary(path.with_file_name(name));
+        let file = File::create(&temporary.0).map_err(OutputError::at(path))?;
         Ok(Self {
             writer: BufWriter::new(file),
             temporary,
@@ -110,7 +122,7 @@ impl WholeFile {
         let publish = || {
             let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.sync_all()?;
-            std::fs::rename(&temporary, &path)
+            std::fs::rename(&temporary.0, &path)
         };
         publish().map_err(OutputError::at(&path))
     }
@@ -154,6 +166,15 @@ mod tests {
         file.publish().expect("published");
         assert_eq!(std::fs::read(&path).expect("there"), b"{}");
         assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn file_that_is_not_completed_disappears() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = WholeFile::create(&directory.path().join("report.json")).expect("can be written");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), 1);
+        drop(file);
+        assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), 0);
     }
 
     #[test]

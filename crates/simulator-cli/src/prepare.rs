@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use simulator_archive::import::{ImportError, ImportOptions, ImportProgress, ledger};
+use simulator_archive::{Archive, ArchiveError, Manifest};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -30,10 +31,16 @@ pub(crate) enum PrepareError {
         #[source]
         source: ImportError,
     },
+    #[error("cannot open the archive {archive}")]
+    Open {
+        archive: String,
+        #[source]
+        source: ArchiveError,
+    },
 }
 
 impl Prepared {
-    /// Imports each place that is a ledger directory into a temporary archive, and leaves the others alone.
+    /// Imports each place that is a ledger directory into a temporary archive. The others have to be archives.
     pub(crate) async fn new(places: &[String], visibility: Visibility) -> Result<Self, PrepareError> {
         let mut prepared = Self {
             locations: Vec::new(),
@@ -45,6 +52,7 @@ impl Prepared {
                 prepared.locations.push(directory.path().to_string_lossy().into_owned());
                 prepared._temporary.push(directory);
             } else {
+                check(place).await?;
                 prepared.locations.push(place.clone());
             }
         }
@@ -58,11 +66,7 @@ impl Prepared {
 }
 
 /// Imports a ledger directory and shows how far that is.
-pub(crate) async fn import_shown(
-    ledger: &Path,
-    out: &str,
-    visibility: Visibility,
-) -> Result<simulator_archive::Manifest, ImportError> {
+pub(crate) async fn import_shown(ledger: &Path, out: &str, visibility: Visibility) -> Result<Manifest, ImportError> {
     let progress = Progress::start(visibility, Unit::Bytes, 0, "importing");
     let show = |import: ImportProgress| progress.set(import.bytes_read, import.bytes_total);
     let result = ledger::import(ledger, out, ImportOptions::default(), show).await;
@@ -72,6 +76,17 @@ pub(crate) async fn import_shown(
 
 fn is_ledger(place: &Path) -> bool {
     BLOCKS.iter().any(|name| place.join(name).is_file()) && !place.join(simulator_archive::MANIFEST_NAME).is_file()
+}
+
+/// Opens an archive only to say by which name it was given if it is none.
+async fn check(place: &str) -> Result<(), PrepareError> {
+    match Archive::open(place).await {
+        Ok(_archive) => Ok(()),
+        Err(source) => Err(PrepareError::Open {
+            archive: place.to_owned(),
+            source,
+        }),
+    }
 }
 
 async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareError> {

@@ -12,6 +12,7 @@ use std::fmt;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
+use tracing_subscriber::filter::ParseError;
 
 pub(crate) use file::{FILE_NAME, SettingsFile, SettingsFileError};
 
@@ -31,10 +32,14 @@ pub(crate) fn environment() -> Environment {
 pub(crate) enum SettingsError {
     #[error(transparent)]
     File(#[from] SettingsFileError),
-    #[error("{origin}: {}", first_line(source))]
-    Value { origin: Origin, source: clap::Error },
+    #[error("{origin}: {}", first_line(error))]
+    Value { origin: Origin, error: clap::Error },
     #[error("{origin}: write it as true or false, not as {value:?}")]
     Flag { origin: Origin, value: String },
+    #[error(
+        "environment variable SIM_LOG: write it in the form of RUST_LOG, for example debug or warn,simulator_server=trace"
+    )]
+    Log(#[source] ParseError),
 }
 
 /// Where a setting was found.
@@ -227,11 +232,12 @@ impl Setting<'_> {
     }
 
     fn check(&self, command: &Command, argument: &str) -> Result<(), SettingsError> {
-        match command.clone().try_get_matches_from([command.get_name(), argument]) {
+        let alone = command.clone().subcommand_required(false).arg_required_else_help(false);
+        match alone.try_get_matches_from([command.get_name(), argument]) {
             Ok(_) => Ok(()),
-            Err(source) => Err(SettingsError::Value {
+            Err(error) => Err(SettingsError::Value {
                 origin: self.origin.clone(),
-                source,
+                error,
             }),
         }
     }

@@ -80,7 +80,8 @@ fn tables_hold_the_same() {
     );
 
     let slots = SerializedFileReader::new(File::open(workspace.path("tables/slots.parquet")).expect("a table"));
-    let totals = slots.expect("Parquet").get_row_iter(None).expect("rows").map(|row| {
+    let slots = slots.expect("Parquet");
+    let totals = slots.get_row_iter(None).expect("rows").map(|row| {
         let row = row.expect("a row");
         row.get_ulong(1).expect("total")
     });

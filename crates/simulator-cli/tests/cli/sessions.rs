@@ -21,7 +21,8 @@ fn two_ledgers() -> Workspace {
     for name in ["early", "late"] {
         edit::copy(&paths::sample("agave-small"), &workspace.path(name)).expect("copied");
     }
-    let blocks = text::lines(&workspace.path("early/blocks.jsonl.gz")).expect("readable");
+    let file = workspace.path("early/blocks.jsonl.gz");
+    let blocks = text::lines(&file).expect("readable");
     let slots = blocks.map(|line| {
         let block: Value = serde_json::from_str(&line.expect("readable").text).expect("JSON");
         block["slot"].as_u64().expect("a slot")

@@ -40,3 +40,8 @@ fn broken_file() {
 fn wrong_value_in_the_environment() {
     insta::assert_snapshot!(run(&Workspace::new(), &["run"], &[("SIM_PARALLEL", "0")]));
 }
+
+#[test]
+fn log_filter_that_is_none() {
+    insta::assert_snapshot!(run(&Workspace::new(), &["run"], &[("SIM_LOG", "x=y=z")]));
+}

@@ -127,7 +127,7 @@ impl fmt::Display for Outcome {
 /// Text without digests, session ids, times and rates.
 pub(crate) fn stable(text: &str) -> String {
     let lines = text.lines().map(|line| match line.trim_start().split_once("  ") {
-        Some((name @ ("wall time" | "speed"), _)) => format!("{name}  [varies]"),
+        Some((name @ ("wall time" | "speed"), _)) => format!("{name:>14}  [varies]"),
         _ => without_hex(line),
     });
     lines.collect::<Vec<_>>().join("\n")
