@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use agave_feature_set::FeatureSet;
 use solana_pubkey::Pubkey;
 
+use crate::epoch::ended::Ended;
 use crate::epoch::points::{Advance, Earned, FULL_COMMISSION_BPS, PointValue, Split, earned};
 use crate::epoch::recorded::Commission;
-use crate::epoch::stake::{Stake, Warmup};
+use crate::epoch::stake::Stake;
 use crate::epoch::vote_state::VoteState;
 use crate::epoch::voters::Voters;
 
@@ -52,24 +53,19 @@ pub(crate) struct Dues {
 }
 
 impl Claims {
-    pub(crate) fn new(
-        stakes: &[Stake],
-        voters: &Voters,
-        rewarded_epoch: u64,
-        warmup: &Warmup,
-        commission_bps: impl Fn(&Pubkey, &VoteState) -> u16,
-    ) -> Self {
+    /// What the delegations to these vote accounts have earned.
+    pub(crate) fn new(ended: &Ended, voters: &Voters, commission_bps: impl Fn(&Pubkey, &VoteState) -> u16) -> Self {
         let claim = |stake: &Stake| {
             let voter = stake.delegation.voter_pubkey;
             let state = voters.get(&voter)?;
             Some(Claim {
                 stake: stake.address,
                 voter,
-                earned: earned(stake, state, rewarded_epoch, warmup),
+                earned: earned(stake, state, ended.epoch, &ended.warmup),
                 commission_bps: commission_bps(&voter, state),
             })
         };
-        Self(stakes.iter().filter_map(claim).collect())
+        Self(ended.stakes.iter().filter_map(claim).collect())
     }
 
     pub(crate) fn points(&self) -> u128 {
@@ -109,23 +105,27 @@ impl Claims {
     }
 
     /// How many vote accounts were paid another commission than `value` gives them; `None` if it is most of them.
+    /// Those that are neither paid nor due anything tell nothing.
     fn unexplained(&self, value: &PointValue, recorded: &BTreeMap<Pubkey, Commission>) -> Option<usize> {
-        let computed = self.commissions(value);
-        let voters: BTreeSet<&Pubkey> = computed.keys().chain(recorded.keys()).collect();
+        let due = self.commissions(value);
+        let paid: BTreeMap<Pubkey, u64> = recorded
+            .iter()
+            .filter(|(_, commission)| commission.lamports > 0)
+            .map(|(voter, commission)| (*voter, commission.lamports))
+            .collect();
+        let voters: BTreeSet<&Pubkey> = due.keys().chain(paid.keys()).collect();
         let unexplained = voters
             .iter()
-            .filter(|voter| {
-                let recorded = recorded.get(**voter).map_or(0, |commission| commission.lamports);
-                computed.get(**voter).copied().unwrap_or(0) != recorded
-            })
+            .filter(|voter| due.get(**voter) != paid.get(**voter))
             .count();
-        (unexplained * 2 < voters.len()).then_some(unexplained)
+        (voters.is_empty() || unexplained * 2 < voters.len()).then_some(unexplained)
     }
 
+    /// The commissions that are due, those of nothing left out.
     fn commissions(&self, value: &PointValue) -> BTreeMap<Pubkey, u64> {
         let mut commissions = BTreeMap::new();
         for claim in &self.0 {
-            if let Some(split) = claim.pay(value) {
+            if let Some(split) = claim.pay(value).filter(|split| split.voter > 0) {
                 let total: &mut u64 = commissions.entry(claim.voter).or_default();
                 *total = total.saturating_add(split.voter);
             }
@@ -159,20 +159,25 @@ impl Claim {
     }
 
     fn condition(&self, value: Option<&PointValue>, undecided: &mut usize) -> Option<Condition> {
-        if self.earned.advance == Advance::Unpaid {
-            return Some(Condition::Always);
+        let Some(value) = value else {
+            return self.condition_without_value(undecided);
+        };
+        match self.pay(value)? {
+            Split { staker: 0, .. } => Some(Condition::Always),
+            Split { .. } => Some(Condition::Rewarded),
         }
-        match value {
-            Some(value) => match self.pay(value)? {
-                Split { staker: 0, .. } => Some(Condition::Always),
-                Split { .. } => Some(Condition::Rewarded),
-            },
-            None if self.earned.points == 0 => None,
-            None if self.commission_bps >= FULL_COMMISSION_BPS => {
-                *undecided += 1;
-                Some(Condition::Always)
-            }
-            None => Some(Condition::IfRewarded),
+    }
+
+    fn condition_without_value(&self, undecided: &mut usize) -> Option<Condition> {
+        if self.earned.advance == Advance::Unpaid {
+            Some(Condition::Always)
+        } else if self.earned.points == 0 {
+            None
+        } else if self.commission_bps >= FULL_COMMISSION_BPS {
+            *undecided += 1;
+            Some(Condition::Always)
+        } else {
+            Some(Condition::IfRewarded)
         }
     }
 }
@@ -227,8 +232,40 @@ mod tests {
         };
         assert_eq!(claims.explain(&possible, &recorded), Some(value));
         recorded.insert(address(101), paid(101));
-        // One of two vote accounts is not most of them.
         assert_eq!(claims.explain(&possible, &recorded), None);
+    }
+
+    #[test]
+    fn a_commission_that_does_not_fit_is_outvoted() {
+        let claims = Claims((1..4).map(|number| claim(number, 500, 1_000)).collect());
+        let possible = BTreeSet::from([1_500, 3_000]);
+        let mut recorded = BTreeMap::from([(address(101), paid(100)), (address(102), paid(100))]);
+        recorded.insert(address(103), paid(70));
+        let rewards = |recorded: &BTreeMap<_, _>| claims.explain(&possible, recorded).map(|value| value.rewards);
+        assert_eq!(rewards(&recorded), Some(3_000));
+        recorded.insert(address(102), paid(70));
+        assert_eq!(rewards(&recorded), None);
+    }
+
+    #[test]
+    fn no_commission_at_all_tells_that_nothing_is_paid() {
+        let claims = Claims(vec![claim(1, 500, 1_000)]);
+        let recorded = BTreeMap::from([(address(101), paid(0))]);
+        let value = claims
+            .explain(&BTreeSet::from([0, 1_000]), &recorded)
+            .expect("explained");
+        assert_eq!(value.rewards, 0);
+        assert_eq!(claims.dues(Some(&value)).dues.len(), 1);
+    }
+
+    #[test]
+    fn without_any_points_nobody_moves() {
+        let mut young = claim(1, 0, 0);
+        young.earned.advance = Advance::Unpaid;
+        let claims = Claims(vec![young]);
+        assert_eq!(claims.dues(Some(&PointValue::default())).dues, []);
+        assert_eq!(claims.moving(&PointValue::default()), 0);
+        assert_eq!(claims.dues(None).dues.len(), 1);
     }
 
     #[test]

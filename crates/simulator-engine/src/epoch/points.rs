@@ -85,8 +85,12 @@ fn unobserved(entry: &EpochCredits, observed: u64, newly_observed: u64) -> u64 {
 }
 
 impl PointValue {
-    /// What a delegation is paid; `None` if it is left alone until it has earned more.
+    /// What a delegation is paid; `None` if it is left alone until it has earned more. An epoch without any points
+    /// pays nobody and moves nobody on.
     pub(crate) fn pay(&self, earned: &Earned, commission_bps: u16) -> Option<Split> {
+        if self.points == 0 {
+            return None;
+        }
         if self.rewards == 0 || earned.advance == Advance::Unpaid {
             return Some(Split::default());
         }

@@ -8,7 +8,8 @@ use solana_pubkey::Pubkey;
 use solana_rent::Rent;
 
 use crate::accounts::AccountStore;
-use crate::epoch::stake::{Stake, Warmup};
+use crate::epoch::ended::Ended;
+use crate::epoch::stake::Stake;
 use crate::epoch::vote_state::{VOTE_STATE_LEN, VoteState};
 
 /// How many vote accounts are admitted at most. (Agave: `MAX_ALPENGLOW_VOTE_ACCOUNTS`.)
@@ -17,16 +18,16 @@ const MAX_ADMITTED: usize = 2_000;
 /// Vote accounts by address.
 pub(crate) type Voters = BTreeMap<Pubkey, VoteState>;
 
-/// The initialized vote accounts that stake is delegated to, as they stood at the end of an epoch.
-pub(crate) fn delegated_to(accounts: &AccountStore, stakes: &[Stake], epoch: u64) -> Voters {
+/// The initialized vote accounts that stake is delegated to, as they stood at the end of the epoch.
+pub(crate) fn delegated_to(accounts: &AccountStore, ended: &Ended) -> Voters {
     let mut voters = Voters::new();
-    for Stake { delegation, .. } in stakes {
+    for Stake { delegation, .. } in &ended.stakes {
         let address = delegation.voter_pubkey;
         if voters.contains_key(&address) {
             continue;
         }
         if let Some(state) = accounts.get(&address).and_then(VoteState::of) {
-            voters.insert(address, state.at_end_of(epoch));
+            voters.insert(address, state.at_end_of(ended.epoch));
         }
     }
     voters
@@ -54,10 +55,11 @@ pub(crate) struct StakeOf {
 }
 
 impl StakeOf {
-    pub(crate) fn new(stakes: &[Stake], warmup: &Warmup, epoch: u64, scope: Scope) -> Self {
+    /// The stake in the epoch that begins.
+    pub(crate) fn new(ended: &Ended, epoch: u64, scope: Scope) -> Self {
         let mut by_voter = BTreeMap::new();
-        for Stake { delegation, .. } in stakes {
-            let effective = warmup.status(delegation, epoch).effective;
+        for Stake { delegation, .. } in &ended.stakes {
+            let effective = ended.warmup.status(delegation, epoch).effective;
             let total: &mut u64 = by_voter.entry(delegation.voter_pubkey).or_default();
             *total = total.saturating_add(effective);
         }
