@@ -7,6 +7,8 @@ mod event;
 mod order;
 mod outcome;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub(crate) use account::{ParseContext, modifications, replay_account, ui_account};

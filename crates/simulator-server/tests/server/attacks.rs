@@ -1,10 +1,8 @@
 //! What a server does with clients that make mistakes, or mean harm.
 
-mod support;
-
+use crate::support::{Control, Running, shorten};
 use serde_json::json;
 use simulator_server::{ApiKey, ServerConfig};
-use support::{Control, Running, shorten};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 const UNKNOWN: &str = "backtest_0192f0c4a7d87c13b6f1a3b5c7d9e011";

@@ -1,17 +1,15 @@
 //! Whole conversations with a server over real sockets, on the sample ledger.
 
-mod support;
-
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::support::{Control, Rpc, Running, SampleArchive, shorten};
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
 use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
-use support::{Control, Running, SampleArchive, shorten};
 
 /// An account of the sample with more than 100 SOL.
 const RICH: &str = "71PvmEchigwUJsygzTBs94sL47872v1XD98V75SvFor";
@@ -29,71 +27,19 @@ async fn replays_the_sample_from_end_to_end() {
     let (rpc, created) = control.create(params).await;
     check_created(&created);
     let first = control.run().await;
-    assert_eq!(
-        shorten(&first),
-        ["slotNotification 36"]
-            .map(String::from)
-            .into_iter()
-            .chain(["readyForContinue".into()])
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(shorten(&first), ["slotNotification 36", "readyForContinue"]);
     assert_eq!(
         (first[0]["seqId"].as_u64(), first[1]["seqId"].as_u64()),
         (Some(1), Some(2))
     );
     assert_eq!(rpc.call("getSlot", json!([])).await, 36);
-
-    control
-        .send("continue", json!({"advanceCount": 2, "requestId": "a"}))
-        .await;
-    let events = control.run().await;
-    assert_eq!(
-        shorten(&events),
-        ["slotNotification 37", "slotNotification 38", "readyForContinue"]
-    );
-    assert!(events.iter().all(|event| event["requestId"] == "a"), "{events:?}");
-    check_transactions(&rpc, 38).await;
-    control
-        .send("continue", json!({"advanceCount": 2, "requestId": "a"}))
-        .await;
-
-    control.send("continueTo", json!({"slot": 40, "batchIndex": 1})).await;
-    assert_eq!(
-        shorten(&control.run().await),
-        ["slotNotification 39", r#"paused {"batchIndex":1,"slot":40}"#]
-    );
-    control
-        .send("continueTo", json!({"slot": 40, "batchIndex": 0, "requestId": "b"}))
-        .await;
-    let refused = control.next().await;
-    assert!(
-        refused["params"]["invalidRequest"]["error"]
-            .as_str()
-            .unwrap()
-            .contains("behind"),
-        "{refused}"
-    );
-    assert_eq!(
-        (refused["requestId"].as_str(), refused["seqId"].as_u64()),
-        (Some("b"), Some(8))
-    );
-    control.send("continueTo", json!({"slot": 45})).await;
-    assert_eq!(shorten(&control.run().await).last().unwrap(), r#"paused {"slot":44}"#);
-
-    control.send("continue", json!({"advanceCount": u64::MAX})).await;
-    let events = control.run().await;
-    let completed = events.last().unwrap();
-    assert_eq!(completed["method"], "completed");
-    assert_eq!(completed["params"]["summary"]["correctSimulation"], 478, "{completed}");
-    assert_eq!(completed["params"]["summary"]["incorrectSimulation"], 0, "{completed}");
-    control.send("continue", json!({})).await;
-    assert_eq!(shorten(&control.run().await), [r#"error "noMoreBlocks""#]);
-
+    check_steps(&mut control, &rpc).await;
+    check_end(&mut control).await;
     check_summary(&rpc.call("getReplaySummary", json!([])).await);
     check_accounts(&rpc).await;
     read_outcomes(&rpc).await;
     close(&mut control).await;
-    gone(&rpc).await;
+    rpc.gone().await;
     server.stopped().await;
 }
 
@@ -111,9 +57,75 @@ async fn changes_what_happens_and_keeps_sessions_apart() {
 
     check_account_encodings(&rpc).await;
     check_refusals(&rpc).await;
+    check_sending(&rpc).await;
+    assert_eq!(
+        rpc.call("modifyAccounts", json!([{MISSING: account(5, "AQID")}])).await,
+        1
+    );
+    assert_eq!(rpc.call("getBalance", json!([MISSING])).await["value"], 5);
+    assert_eq!(other_rpc.error("getBalance", json!([MISSING])).await.0, -32099);
+    check_changes(&mut changed, &rpc).await;
+
+    server.stop();
+    assert_eq!(changed.closed().await.map(u16::from), Some(1012));
+    assert_eq!(other.closed().await.map(u16::from), Some(1012));
+    server.stopped().await;
+}
+
+/// From slot 36 to slot 44, in every way there is.
+async fn check_steps(control: &mut Control, rpc: &Rpc) {
+    control
+        .send("continue", json!({"advanceCount": 2, "requestId": "a"}))
+        .await;
+    let events = control.run().await;
+    assert_eq!(
+        shorten(&events),
+        ["slotNotification 37", "slotNotification 38", "readyForContinue"]
+    );
+    assert!(events.iter().all(|event| event["requestId"] == "a"), "{events:?}");
+    check_transactions(rpc, 38).await;
+    control
+        .send("continue", json!({"advanceCount": 2, "requestId": "a"}))
+        .await;
+
+    control.send("continueTo", json!({"slot": 40, "batchIndex": 1})).await;
+    let events = control.run().await;
+    assert_eq!(
+        shorten(&events),
+        ["slotNotification 39", r#"paused {"batchIndex":1,"slot":40}"#]
+    );
+    control
+        .send("continueTo", json!({"slot": 40, "batchIndex": 0, "requestId": "b"}))
+        .await;
+    let refused = control.next().await;
+    let why = refused["params"]["invalidRequest"]["error"].as_str().unwrap();
+    assert!(why.contains("behind"), "{refused}");
+    assert_eq!(
+        (refused["requestId"].as_str(), refused["seqId"].as_u64()),
+        (Some("b"), Some(8))
+    );
+    control.send("continueTo", json!({"slot": 45})).await;
+    assert_eq!(shorten(&control.run().await).last().unwrap(), r#"paused {"slot":44}"#);
+}
+
+async fn check_end(control: &mut Control) {
+    control.send("continue", json!({"advanceCount": u64::MAX})).await;
+    let events = control.run().await;
+    let completed = events.last().unwrap();
+    assert_eq!(completed["method"], "completed");
+    let summary = &completed["params"]["summary"];
+    assert_eq!(
+        (&summary["correctSimulation"], &summary["incorrectSimulation"]),
+        (&json!(478), &json!(0))
+    );
+    control.send("continue", json!({})).await;
+    assert_eq!(shorten(&control.run().await), [r#"error "noMoreBlocks""#]);
+}
+
+async fn check_sending(rpc: &Rpc) {
     let before = rpc.call("getBalance", json!([RICH])).await["value"].as_u64().unwrap();
-    let transfer = transfer(&rpc, 1_000_000_000).await;
-    check_simulation(&rpc, &transfer).await;
+    let transfer = transfer(rpc, 1_000_000_000).await;
+    check_simulation(rpc, &transfer).await;
     let signature = rpc
         .call("sendTransaction", json!([transfer, {"encoding": "base64"}]))
         .await;
@@ -134,37 +146,37 @@ async fn changes_what_happens_and_keeps_sessions_apart() {
         .await;
     assert_eq!(statuses["value"][0]["confirmationStatus"], "finalized");
     assert_eq!(statuses["value"][1], Value::Null);
+    let (code, message) = rpc
+        .error("sendTransaction", json!([transfer, {"encoding": "base64"}]))
+        .await;
+    assert_eq!(code, -32002, "{message}");
+    assert!(message.contains("already been processed"), "{message}");
+}
 
-    let account = json!({"data": {"data": "AQID", "encoding": "base64"}, "executable": false, "lamports": 5,
-                         "owner": "11111111111111111111111111111111", "space": 3});
-    assert_eq!(rpc.call("modifyAccounts", json!([{MISSING: account}])).await, 1);
-    assert_eq!(rpc.call("getBalance", json!([MISSING])).await["value"], 5);
-    assert_eq!(other_rpc.error("getBalance", json!([MISSING])).await.0, -32099);
-
-    let removed = json!({"data": {"data": "", "encoding": "base64"}, "executable": false, "lamports": 0,
-                         "owner": "11111111111111111111111111111111", "space": 0});
-    changed
+async fn check_changes(control: &mut Control, rpc: &Rpc) {
+    let removal = json!({MISSING: account(0, "")});
+    control
         .send(
             "continue",
-            json!({"advanceCount": 1, "modifyAccountStates": {MISSING: removed}, "transactions": []}),
+            json!({"advanceCount": 1, "modifyAccountStates": removal, "transactions": []}),
         )
         .await;
     assert_eq!(
-        shorten(&changed.run().await),
+        shorten(&control.run().await),
         ["slotNotification 38", "readyForContinue"]
     );
     assert_eq!(rpc.call("getAccountInfo", json!([MISSING])).await["value"], Value::Null);
-    changed
+    control
         .send("continue", json!({"transactions": ["AAAA"], "requestId": "bad"}))
         .await;
-    let refused = changed.next().await;
+    let refused = control.next().await;
     assert_eq!(refused["params"]["invalidTransactionFormat"]["index"], 0, "{refused}");
     assert_eq!(refused["requestId"], "bad");
+}
 
-    server.stop();
-    assert_eq!(changed.closed().await.map(u16::from), Some(1012));
-    assert_eq!(other.closed().await.map(u16::from), Some(1012));
-    server.stopped().await;
+fn account(lamports: u64, data: &str) -> Value {
+    json!({"data": {"data": data, "encoding": "base64"}, "executable": false, "lamports": lamports,
+           "owner": "11111111111111111111111111111111", "space": 3})
 }
 
 async fn check_ranges(server: &Running) {
@@ -188,7 +200,7 @@ fn check_created(created: &[Value]) {
 }
 
 /// What `getTransaction` shows of a block is what the validator recorded of it, field by field.
-async fn check_transactions(rpc: &support::Rpc, slot: u64) {
+async fn check_transactions(rpc: &Rpc, slot: u64) {
     let block = recorded_block(slot);
     for (index, recorded) in block["transactions"].as_array().unwrap().iter().enumerate() {
         let wire = recorded["transaction"][0].as_str().unwrap();
@@ -236,7 +248,7 @@ fn check_summary(summary: &Value) {
     assert_eq!(summary["resultDigest"].as_str().unwrap().len(), 64);
 }
 
-async fn check_accounts(rpc: &support::Rpc) {
+async fn check_accounts(rpc: &Rpc) {
     let (mut after, mut addresses) = (Value::Null, Vec::new());
     loop {
         let page = rpc
@@ -257,7 +269,7 @@ async fn check_accounts(rpc: &support::Rpc) {
     assert!(addresses.is_sorted());
 }
 
-async fn read_outcomes(rpc: &support::Rpc) {
+async fn read_outcomes(rpc: &Rpc) {
     let (mut after, mut slots, mut transactions) = (Value::Null, Vec::new(), 0);
     loop {
         let request = json!([{"after": after, "maxSlots": 5, "waitMillis": 1000}]);
@@ -292,18 +304,7 @@ async fn close(control: &mut Control) {
     assert_eq!(control.closed().await.map(u16::from), Some(1000));
 }
 
-/// Once everything has been read, a closed session is forgotten.
-async fn gone(rpc: &support::Rpc) {
-    for _ in 0..1000 {
-        if rpc.post("{}").await == (404, "no such session\n".to_owned()) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("the session is still there");
-}
-
-async fn check_account_encodings(rpc: &support::Rpc) {
+async fn check_account_encodings(rpc: &Rpc) {
     let info = async |encoding: &str| {
         rpc.call("getAccountInfo", json!([TOKEN, {"encoding": encoding}])).await["value"].clone()
     };
@@ -340,7 +341,7 @@ async fn check_account_encodings(rpc: &support::Rpc) {
     assert_eq!(rich["value"][0]["rentEpoch"], u64::MAX);
 }
 
-async fn check_refusals(rpc: &support::Rpc) {
+async fn check_refusals(rpc: &Rpc) {
     let (code, message) = rpc.error("getAccountInfo", json!([MISSING])).await;
     assert_eq!(code, -32099, "{message}");
     assert_eq!(
@@ -365,7 +366,7 @@ async fn check_refusals(rpc: &support::Rpc) {
     assert_eq!(rpc.call("getBlockHeight", json!([])).await, 38);
 }
 
-async fn transfer(rpc: &support::Rpc, lamports: u64) -> String {
+async fn transfer(rpc: &Rpc, lamports: u64) -> String {
     let latest = rpc.call("getLatestBlockhash", json!([])).await;
     let blockhash = latest["value"]["blockhash"].as_str().unwrap();
     assert_eq!(rpc.call("isBlockhashValid", json!([blockhash])).await["value"], true);
@@ -381,7 +382,7 @@ async fn transfer(rpc: &support::Rpc, lamports: u64) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, wire)
 }
 
-async fn check_simulation(rpc: &support::Rpc, transfer: &str) {
+async fn check_simulation(rpc: &Rpc, transfer: &str) {
     let accounts = json!({"encoding": "base64", "addresses": [RICH]});
     let config = json!({"encoding": "base64", "accounts": accounts, "innerInstructions": true});
     let simulated = rpc.call("simulateTransaction", json!([transfer, config])).await;

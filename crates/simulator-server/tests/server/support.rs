@@ -22,32 +22,32 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sample ledger as an archive.
-pub struct SampleArchive {
+pub(crate) struct SampleArchive {
     directory: TempDir,
 }
 
 /// A server that runs until it is dropped.
-pub struct Running {
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
 /// One control connection.
-pub struct Control {
+pub(crate) struct Control {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     address: SocketAddr,
 }
 
 /// A session's data channel.
-pub struct Rpc {
+pub(crate) struct Rpc {
     url: String,
     client: reqwest::Client,
 }
 
 impl SampleArchive {
-    pub async fn import(scope: ScopeChoice) -> Self {
+    pub(crate) async fn import(scope: ScopeChoice) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ledger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/agave-small");
         let options = ImportOptions {
@@ -60,13 +60,13 @@ impl SampleArchive {
         Self { directory }
     }
 
-    pub fn config(&self) -> ServerConfig {
+    pub(crate) fn config(&self) -> ServerConfig {
         ServerConfig::local(vec![self.directory.path().to_str().unwrap().to_owned()])
     }
 }
 
 impl Running {
-    pub async fn start(config: ServerConfig) -> Self {
+    pub(crate) async fn start(config: ServerConfig) -> Self {
         let server = Server::bind(config).await.unwrap();
         let address = server.local_addr();
         let stop = CancellationToken::new();
@@ -79,27 +79,27 @@ impl Running {
         }
     }
 
-    pub async fn connect(&self) -> Control {
+    pub(crate) async fn connect(&self) -> Control {
         Control::connect(self.address, None).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    pub async fn stopped(self) {
+    pub(crate) async fn stopped(self) {
         self.stop.cancel();
         timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
 impl Control {
-    pub async fn connect(
+    pub(crate) async fn connect(
         address: SocketAddr,
         key: Option<&str>,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
@@ -111,17 +111,17 @@ impl Control {
         Ok(Self { socket, address })
     }
 
-    pub async fn send(&mut self, method: &str, params: Value) {
+    pub(crate) async fn send(&mut self, method: &str, params: Value) {
         self.raw(Message::text(json!({"method": method, "params": params}).to_string()))
             .await;
     }
 
-    pub async fn raw(&mut self, message: Message) {
+    pub(crate) async fn raw(&mut self, message: Message) {
         timeout(PATIENCE, self.socket.send(message)).await.unwrap().unwrap();
     }
 
     /// The next message that is not a ping.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             match timeout(PATIENCE, self.socket.next()).await.unwrap().unwrap().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -132,7 +132,7 @@ impl Control {
     }
 
     /// The code with which the server closes, skipping everything before. Shakes hands to the end.
-    pub async fn closed(&mut self) -> Option<CloseCode> {
+    pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
         let mut code = None;
         while let Some(Ok(frame)) = timeout(PATIENCE, self.socket.next()).await.unwrap() {
             if let Message::Close(frame) = frame {
@@ -143,7 +143,7 @@ impl Control {
     }
 
     /// Creates a session; returns its data channel and the messages up to `sessionCreated`.
-    pub async fn create(&mut self, params: Value) -> (Rpc, Vec<Value>) {
+    pub(crate) async fn create(&mut self, params: Value) -> (Rpc, Vec<Value>) {
         self.send("createBacktestSession", params).await;
         let mut messages = Vec::new();
         loop {
@@ -168,7 +168,7 @@ impl Control {
     }
 
     /// Asks for a session that cannot be had, and returns the error.
-    pub async fn create_fails(&mut self, params: Value) -> String {
+    pub(crate) async fn create_fails(&mut self, params: Value) -> String {
         self.send("createBacktestSession", params).await;
         loop {
             let message = self.next().await;
@@ -186,7 +186,7 @@ impl Control {
     }
 
     /// Events up to and including the first that ends a run.
-    pub async fn run(&mut self) -> Vec<Value> {
+    pub(crate) async fn run(&mut self) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             let event = self.next().await;
@@ -200,13 +200,13 @@ impl Control {
 }
 
 impl Rpc {
-    pub async fn call(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
         let reply = self.reply(method, params).await;
         assert!(reply.get("error").is_none(), "{method}: {reply}");
         reply["result"].clone()
     }
 
-    pub async fn error(&self, method: &str, params: Value) -> (i64, String) {
+    pub(crate) async fn error(&self, method: &str, params: Value) -> (i64, String) {
         let reply = self.reply(method, params).await;
         let error = &reply["error"];
         (
@@ -215,14 +215,14 @@ impl Rpc {
         )
     }
 
-    pub async fn reply(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn reply(&self, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let (status, text) = self.post(body).await;
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).unwrap()
     }
 
-    pub async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, String) {
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, String) {
         let request = self
             .client
             .post(&self.url)
@@ -232,13 +232,20 @@ impl Rpc {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Waits until the server has forgotten the session.
+    pub(crate) async fn gone(&self) {
+        for _ in 0..10_000 {
+            if self.post("{}").await == (404, "no such session\n".to_owned()) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the session is still there");
     }
 }
 
 /// Events without their sequence numbers, in short.
-pub fn shorten(events: &[Value]) -> Vec<String> {
+pub(crate) fn shorten(events: &[Value]) -> Vec<String> {
     let short = |event: &Value| match (event["method"].as_str().unwrap(), &event["params"]) {
         (method, Value::Null) => method.to_owned(),
         (method, params) => format!("{method} {params}"),

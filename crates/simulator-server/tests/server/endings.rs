@@ -1,0 +1,129 @@
+//! How sessions end, and what is left of them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulator_archive::import::ScopeChoice;
+
+use crate::support::{Rpc, Running, SampleArchive, shorten};
+
+#[tokio::test]
+async fn ends_with_its_connection_or_a_repeated_create() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let server = Running::start(sample.config()).await;
+    let range = |extra: Value| {
+        let mut params = json!({"startSlot": 36, "endSlot": 59, "startPaused": true});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        params
+    };
+    let mut lost = server.connect().await;
+    let (rpc, _) = lost.create(range(json!({}))).await;
+    drop(lost);
+    rpc.gone().await;
+
+    let mut first = server.connect().await;
+    let (first_rpc, _) = first.create(range(json!({"createToken": "t"}))).await;
+    let mut second = server.connect().await;
+    let (second_rpc, _) = second.create(range(json!({"createToken": "t"}))).await;
+    first_rpc.gone().await;
+    assert_eq!(second_rpc.call("getSlot", json!([])).await, 36);
+    second.run().await;
+    assert!(
+        second
+            .create_fails(range(json!({})))
+            .await
+            .contains("has a session already")
+    );
+    drop((first, second));
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn keeps_outcomes_for_their_reader_after_the_connection() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let server = Running::start(sample.config()).await;
+    let mut control = server.connect().await;
+    let params = json!({"startSlot": 37, "endSlot": 39, "outcomes": "divergences", "disconnectTimeoutSecs": 900});
+    let (rpc, _) = control.create(params).await;
+    assert_eq!(
+        shorten(&control.run().await),
+        ["slotNotification 37", "readyForContinue"]
+    );
+    control.send("continue", json!({"advanceCount": 1})).await;
+    control.run().await;
+    drop(control);
+    let slots = read_all(&rpc).await;
+    assert_eq!(slots, [37], "slot 38 was still open");
+    rpc.gone().await;
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn waits_for_a_place() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.limits.sessions = 1;
+    let server = Running::start(config).await;
+    let params = json!({"startSlot": 36, "endSlot": 36, "startPaused": true});
+    let mut first = server.connect().await;
+    first.create(params.clone()).await;
+    let mut second = server.connect().await;
+    assert!(second.create_fails(params.clone()).await.contains("all 1 sessions"));
+    let mut waiting = params.clone();
+    waiting["capacityWaitTimeoutSecs"] = json!(600);
+    second.send("createBacktestSession", waiting).await;
+    assert_eq!(second.next().await["method"], "status");
+    drop(first);
+    assert_eq!(second.next().await["method"], "sessionCreated");
+    assert_eq!(shorten(&second.run().await), [r#"paused {"batchIndex":0,"slot":36}"#]);
+    drop(second);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn refuses_a_range_without_blocks() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.times.ping_interval = Duration::from_millis(1);
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    let error = control.create_fails(json!({"startSlot": 47, "endSlot": 48})).await;
+    assert_eq!(error, "no block was produced in slots 47 to 48");
+    let error = control.create_fails(json!({"startSlot": 36, "endSlot": 60})).await;
+    assert_eq!(error, "no archive holds slots 36 to 60; available: 36 to 59");
+    let (rpc, _) = control.create(json!({"startSlot": 47, "endSlot": 50})).await;
+    assert_eq!(
+        shorten(&control.run().await),
+        ["slotNotification 49", "readyForContinue"]
+    );
+    let summary = rpc.call("getReplaySummary", json!([])).await;
+    assert_eq!(
+        summary["counts"]["total"], 30,
+        "what was executed before slot 47 does not count: {summary}"
+    );
+    drop(control);
+    server.stopped().await;
+}
+
+async fn read_all(rpc: &Rpc) -> Vec<u64> {
+    let (mut after, mut slots) = (Value::Null, Vec::new());
+    loop {
+        let page = rpc
+            .call("getReplayOutcomes", json!([{"after": after, "waitMillis": 30_000}]))
+            .await;
+        for slot in page["slots"].as_array().unwrap() {
+            slots.extend(slot["slot"].as_u64());
+            after = slot["slot"].clone();
+        }
+        if page["complete"] == true {
+            // Acknowledges the last ones. If that has happened already, the session may be gone.
+            let acknowledge =
+                json!({"jsonrpc": "2.0", "id": 1, "method": "getReplayOutcomes", "params": [{"after": after}]});
+            rpc.post(acknowledge.to_string()).await;
+            return slots;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! A server as its clients see it: black box, over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the report, and helpers are part of the test"
+)]
+
+mod attacks;
+mod conversation;
+mod endings;
+mod support;
