@@ -105,8 +105,12 @@ impl Claims {
     }
 
     /// How many vote accounts were paid another commission than `value` gives them; `None` if it is most of them.
-    /// Those that are neither paid nor due anything tell nothing.
+    /// Those that are neither paid nor due anything tell nothing, and neither does a record that was left out: even a
+    /// commission of nothing is recorded.
     fn unexplained(&self, value: &PointValue, recorded: &BTreeMap<Pubkey, Commission>) -> Option<usize> {
+        if recorded.is_empty() && self.moving(value) > 0 {
+            return None;
+        }
         let due = self.commissions(value);
         let paid: BTreeMap<Pubkey, u64> = recorded
             .iter()
@@ -255,6 +259,7 @@ mod tests {
             .explain(&BTreeSet::from([0, 1_000]), &recorded)
             .expect("explained");
         assert_eq!(value.rewards, 0);
+        assert_eq!(claims.explain(&BTreeSet::from([0, 1_000]), &BTreeMap::new()), None);
         assert_eq!(claims.dues(Some(&value)).dues.len(), 1);
     }
 

@@ -58,6 +58,10 @@ pub(crate) fn pay(accounts: &mut AccountStore, block: &Block, dues: &[Due]) -> P
         lamports: rewards.values().fold(0, |sum, lamports| lamports.saturating_add(sum)),
         unexplained: 0,
     };
+    // Who gets less than a lamport is not recorded, but that cannot be true of everyone.
+    if rewards.is_empty() && dues.iter().any(|due| due.condition == Condition::IfRewarded) {
+        paid.unexplained += 1;
+    }
     for due in dues {
         let lamports = match (rewards.remove(&due.stake), due.condition) {
             (Some(lamports), _) => lamports,
@@ -152,6 +156,15 @@ mod tests {
         assert_eq!(Payout::new(dues.clone(), 1, &seed).take(0), dues);
         let mut other = Payout::new(dues, 4, &Hash::new_from_array([4; 32]));
         assert_ne!(blocks[0], other.take(0), "the division depends on the blockhash");
+    }
+
+    #[test]
+    fn a_block_without_any_rewards_is_suspicious() {
+        let mut accounts = AccountStore::new(Arc::new(AccountBase::from_accounts([], Scope::All)));
+        let mut unexplained = |condition| pay(&mut accounts, &block(&[]), &[due(1, condition)]).unexplained;
+        assert_eq!(unexplained(Condition::Always), 0);
+        assert_eq!(unexplained(Condition::IfRewarded), 1);
+        assert_eq!(unexplained(Condition::Rewarded), 1);
     }
 
     #[test]
