@@ -114,7 +114,7 @@ impl Wallets {
 fn wire(payer: &Keypair, payee: &Pubkey, lamports: u64, blockhash: &Hash) -> Vec<u8> {
     let payment = transfer(&payer.pubkey(), payee, lamports);
     let message = Message::new_with_blockhash(&[payment], Some(&payer.pubkey()), blockhash);
-    let transaction = VersionedTransaction::from(Transaction::new(&[payer], message, blockhash.clone()));
+    let transaction = VersionedTransaction::from(Transaction::new(&[payer], message, *blockhash));
     wincode::serialize(&transaction).expect("a transaction of one instruction fits its encoding")
 }
 
