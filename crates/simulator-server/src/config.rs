@@ -40,8 +40,9 @@ pub struct Limits {
     pub retained_events: usize,
     /// Outcome records that a session may keep unread, in bytes; the replay pauses above it.
     pub outcome_bytes: usize,
-    /// Outcome records in one `getReplayOutcomes` answer, in bytes; at least one slot is always sent.
-    pub outcome_answer_bytes: usize,
+    /// Outcome records in one `getReplayOutcomes` answer and account data in one `getReplayAccounts` answer, in bytes;
+    /// at least one record or account is always sent.
+    pub answer_bytes: usize,
     /// Recent transactions that a session keeps for `getTransaction`, in bytes, about.
     pub history_bytes: usize,
     /// Commands that a session keeps, in bytes, about; further changing commands are refused.
@@ -60,7 +61,7 @@ pub struct Times {
     /// Between two WebSocket pings on a control connection.
     pub ping_interval: Duration,
     /// A control connection on which nothing arrived for so long is dead. Generous, because a client that is busy
-    /// with its own work neither reads nor answers pings.
+    /// with its own work, or whose user thinks, neither reads nor answers pings.
     pub silence_limit: Duration,
     /// How long one message may take to be written.
     pub write_limit: Duration,
@@ -110,8 +111,8 @@ impl Default for Limits {
             unread_events: 1024,
             retained_events: 8192,
             outcome_bytes: 64 * MIB,
-            outcome_answer_bytes: 16 * MIB,
-            history_bytes: 64 * MIB,
+            answer_bytes: 16 * MIB,
+            history_bytes: 32 * MIB,
             command_log_bytes: 256 * MIB,
             idle_account_bases: 2,
             blocks_ahead: 4,
@@ -124,7 +125,7 @@ impl Default for Times {
         Self {
             status_interval: Duration::from_secs(15),
             ping_interval: Duration::from_secs(15),
-            silence_limit: Duration::from_secs(300),
+            silence_limit: Duration::from_secs(900),
             write_limit: Duration::from_secs(300),
             close_limit: Duration::from_secs(5),
             default_disconnect: Duration::from_secs(30),
@@ -143,7 +144,7 @@ mod tests {
     fn limits_fit_together() {
         let (limits, times) = (Limits::default(), Times::default());
         assert!(limits.frame_bytes <= limits.message_bytes);
-        assert!(limits.outcome_answer_bytes <= limits.outcome_bytes);
+        assert!(limits.answer_bytes <= limits.outcome_bytes);
         assert!(limits.unread_events <= limits.retained_events);
         assert!(times.ping_interval < times.silence_limit);
         assert!(times.default_disconnect <= times.max_disconnect);

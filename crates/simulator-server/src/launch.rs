@@ -27,6 +27,9 @@ use crate::worker::{Lookahead, Sends, Worker, advance_failed};
 #[cfg(test)]
 mod tests;
 
+/// Programs call programs, each in a few frames of the virtual machine: room enough in an unoptimised build, too.
+const STACK_BYTES: usize = 8 << 20;
+
 /// What a session is started from.
 pub(crate) struct Launch<'a> {
     pub(crate) id: SessionId,
@@ -108,6 +111,7 @@ fn start_thread(
     let (finished, place) = (handle.finished.clone().drop_guard(), launch.place);
     std::thread::Builder::new()
         .name("session".to_owned())
+        .stack_size(STACK_BYTES)
         .spawn(move || {
             let _until_the_end = (finished, place);
             thread.guard(started);

@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::serve::ListenerExt as _;
 use simulator_archive::ArchiveError;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -95,7 +96,8 @@ impl Server {
             shutdown.await;
             stopping.cancel();
         };
-        let serving = axum::serve(self.listener, router(Arc::clone(&state))).with_graceful_shutdown(graceful);
+        let serving = axum::serve(self.listener.tap_io(without_delay), router(Arc::clone(&state)))
+            .with_graceful_shutdown(graceful);
         let overdue = async {
             state.shutdown.cancelled().await;
             tokio::time::sleep(state.times.close_limit).await;
@@ -107,6 +109,13 @@ impl Server {
         state.shutdown.cancel();
         finish(&state).await;
         Ok(served?)
+    }
+}
+
+/// Messages are small and each of them matters now: none waits for the one before it to be acknowledged.
+fn without_delay(connection: &mut TcpStream) {
+    if let Err(error) = connection.set_nodelay(true) {
+        tracing::debug!(%error, "a connection will be slower than it could be");
     }
 }
 

@@ -52,7 +52,7 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getTransaction" => transactions::get_transaction(session, params).await,
         "sendTransaction" => transactions::send_transaction(session, params).await,
         "simulateTransaction" => simulate::simulate_transaction(session, params).await,
-        simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(session, params).await,
+        simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(target, params).await,
         simulator_api::replay::GET_REPLAY_OUTCOMES => replay::get_replay_outcomes(target, params).await,
         simulator_api::replay::GET_REPLAY_SUMMARY => replay::get_replay_summary(session).await,
         unknown => Err(RpcError::method_not_found(unknown)),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use simulator_api::replay::{GetReplayAccountsParams, GetReplayOutcomesParams, ReplayAccounts};
+use solana_account::{AccountSharedData, ReadableAccount};
+use solana_pubkey::Pubkey;
 use tokio::time::timeout;
 
 use super::call::Params;
@@ -34,7 +36,7 @@ pub(super) async fn get_replay_outcomes(target: &Target, params: Params<'_>) -> 
         max_slots: usize::try_from(asked.max_slots)
             .unwrap_or(MAX_SLOTS)
             .clamp(1, MAX_SLOTS),
-        max_bytes: target.limits.outcome_answer_bytes,
+        max_bytes: target.limits.answer_bytes,
     };
     let patience = Duration::from_millis(asked.wait_millis).min(target.times.max_outcome_wait);
     let page = match timeout(patience, outcomes.next(request)).await {
@@ -48,22 +50,34 @@ pub(super) async fn get_replay_summary(session: &SessionHandle) -> Answer {
     result(&session.read(Executor::replay_summary).await?)
 }
 
-pub(super) async fn get_replay_accounts(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_replay_accounts(target: &Target, params: Params<'_>) -> Answer {
     let asked: GetReplayAccountsParams = params.optional(0, "request")?.unwrap_or_default();
     let limit = usize::try_from(asked.limit)
         .unwrap_or(MAX_ACCOUNTS)
         .clamp(1, MAX_ACCOUNTS);
     // One more than is shown says whether there are more.
-    let mut found = session
-        .read(move |executor| executor.replay().accounts_after(asked.after.as_ref(), limit + 1))
-        .await?;
-    let complete = found.len() <= limit;
-    found.truncate(limit);
+    let find = move |executor: &Executor| executor.replay().accounts_after(asked.after.as_ref(), limit + 1);
+    let found = target.session.read(find).await?;
+    let count = page_len(&found, limit, target.limits.answer_bytes);
     let accounts = found
         .iter()
+        .take(count)
         .map(|(address, account)| replay_account(*address, account))
         .collect();
-    result(&ReplayAccounts { accounts, complete })
+    result(&ReplayAccounts {
+        accounts,
+        complete: count == found.len(),
+    })
+}
+
+/// How many accounts fit into an answer: at least one, whatever its size.
+fn page_len(found: &[(Pubkey, AccountSharedData)], limit: usize, max_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |(index, (_, account)): &(usize, &(Pubkey, AccountSharedData))| {
+        bytes += account.data().len();
+        *index == 0 || bytes <= max_bytes
+    };
+    found.iter().take(limit).enumerate().take_while(fits).count()
 }
 
 /// [`simulator_api::replay::ReplayOutcomes`] with records that are JSON already.
@@ -87,5 +101,20 @@ impl From<OutcomePage> for WirePage {
             slots: page.records.into_iter().map(WireRecord).collect(),
             complete: page.complete,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_a_limit_in_accounts_and_in_bytes() {
+        let account = || (Pubkey::default(), AccountSharedData::new(1, 10, &Pubkey::default()));
+        let found = [account(), account(), account()];
+        assert_eq!(page_len(&found, 2, 1000), 2);
+        assert_eq!(page_len(&found, 9, 20), 2);
+        assert_eq!(page_len(&found, 9, 1), 1);
+        assert_eq!(page_len(&[], 9, 1), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use simulator_archive::model::Outcome;
-use simulator_engine::{BlockhashCheck, SimulateOptions, SimulatedTransaction};
+use simulator_engine::{BlockhashCheck, Lookup, SimulateOptions, SimulatedTransaction};
 use solana_account_decoder::{UiAccount, UiAccountEncoding};
 use solana_message::AccountKeys;
 use solana_pubkey::Pubkey;
@@ -84,6 +84,15 @@ pub(super) fn simulation(
     }
 }
 
+/// A transaction that names an account which the archive does not know cannot be judged.
+pub(super) fn refuse_unknown(executor: &Executor, simulated: &SimulatedTransaction) -> Result<(), RpcError> {
+    let is_unknown = |address: &&Pubkey| executor.replay().account(address) == Lookup::Unknown;
+    match simulated.account_keys.iter().find(is_unknown) {
+        Some(unknown) => Err(RpcError::account_not_in_archive(unknown)),
+        None => Ok(()),
+    }
+}
+
 /// Whether every signature is that of its signer over the message.
 pub(super) fn verify_signatures(transaction: &VersionedTransaction) -> bool {
     transaction.verify_with_results().into_iter().all(|is_valid| is_valid)
@@ -146,6 +155,7 @@ impl Request {
         };
         let simulated = executor.replay().simulate(&self.transaction, options);
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
+        refuse_unknown(executor, &simulated)?;
         if let Some(wanted) = &self.wanted
             && wanted.addresses.len() > simulated.account_keys.len()
         {

@@ -10,7 +10,7 @@ use solana_transaction_status::{EncodeError, TransactionBinaryEncoding, UiTransa
 use super::call::Params;
 use super::context::{look, signature};
 use super::error::RpcError;
-use super::simulate::{simulation, verify_signatures};
+use super::simulate::{refuse_unknown, simulation, verify_signatures};
 use super::{Answer, result};
 use crate::convert::{confirmed, execution_error, status, transaction_from_text};
 use crate::executor::Executor;
@@ -98,6 +98,7 @@ async fn preflight(
     let simulate = move |executor: &Executor| {
         let simulated = executor.replay().simulate(&transaction, SimulateOptions::default());
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
+        refuse_unknown(executor, &simulated)?;
         let Some(error) = execution_error(&simulated.execution) else {
             return Ok(());
         };

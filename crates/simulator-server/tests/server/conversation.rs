@@ -124,7 +124,11 @@ async fn check_end(control: &mut Control) {
 
 async fn check_sending(rpc: &Rpc) {
     let before = rpc.call("getBalance", json!([RICH])).await["value"].as_u64().unwrap();
-    let transfer = transfer(rpc, 1_000_000_000).await;
+    let transfer = transfer_to(TOKEN, rpc).await;
+    let config = json!({"encoding": "base64"});
+    let nowhere = json!([transfer_to(MISSING, rpc).await, config]);
+    assert_eq!(rpc.error("simulateTransaction", nowhere.clone()).await.0, -32099);
+    assert_eq!(rpc.error("sendTransaction", nowhere).await.0, -32099);
     check_simulation(rpc, &transfer).await;
     let signature = rpc
         .call("sendTransaction", json!([transfer, {"encoding": "base64"}]))
@@ -366,12 +370,13 @@ async fn check_refusals(rpc: &Rpc) {
     assert_eq!(rpc.call("getBlockHeight", json!([])).await, 38);
 }
 
-async fn transfer(rpc: &Rpc, lamports: u64) -> String {
+/// One SOL from the rich account.
+async fn transfer_to(to: &str, rpc: &Rpc) -> String {
     let latest = rpc.call("getLatestBlockhash", json!([])).await;
     let blockhash = latest["value"]["blockhash"].as_str().unwrap();
     assert_eq!(rpc.call("isBlockhashValid", json!([blockhash])).await["value"], true);
     let from: Pubkey = RICH.parse().unwrap();
-    let instruction = solana_system_interface::instruction::transfer(&from, &TOKEN.parse().unwrap(), lamports);
+    let instruction = solana_system_interface::instruction::transfer(&from, &to.parse().unwrap(), 1_000_000_000);
     let message = Message::new_with_blockhash(&[instruction], Some(&from), &blockhash.parse().unwrap());
     let signatures = vec![Signature::from([7; 64])];
     let transaction = VersionedTransaction {
