@@ -21,13 +21,13 @@ pub(crate) enum ArchiveCommandError {
     Import {
         ledger: String,
         #[source]
-        source: ImportError,
+        source: Box<ImportError>,
     },
     #[error("cannot open the archive {archive}")]
     Open {
         archive: String,
         #[source]
-        source: ArchiveError,
+        source: Box<ArchiveError>,
     },
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -54,8 +54,8 @@ pub(crate) async fn archive(command: ArchiveCommand, visibility: Visibility) -> 
 async fn open(location: &str) -> Result<simulator_archive::Archive, ArchiveCommandError> {
     simulator_archive::Archive::open(location)
         .await
-        .map_err(|source| ArchiveCommandError::Open {
+        .map_err(|error| ArchiveCommandError::Open {
             archive: location.to_owned(),
-            source,
+            source: Box::new(error),
         })
 }

@@ -116,7 +116,7 @@ pub(crate) struct RunArgs {
     /// Number of sessions at a time, where there are several ranges
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Pace")]
     pub(crate) parallel: NonZeroUsize,
-    /// Slots a continue [default: all of them]
+    /// Slots a continue [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Pace")]
     pub(crate) advance: Option<NonZeroU64>,
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 pub(crate) use self::local::{LocalServer, LocalServerError};
 pub(crate) use self::reach::{ReachError, reach};
+use crate::args::ApiKey;
 use crate::exit::Exit;
 use crate::place::Place;
 use crate::prepare::{PrepareError, Prepared};
@@ -53,7 +54,7 @@ impl Connection {
     pub(crate) async fn open(place: Place, visibility: Visibility) -> Result<Self, ConnectError> {
         match place {
             Place::Server { url, api_key } => {
-                let key = api_key.as_ref().map(|key| key.reveal()).unwrap_or_default();
+                let key = api_key.as_ref().map(ApiKey::reveal).unwrap_or_default();
                 let client = BacktestClient::builder()
                     .url(url)
                     .api_key(key)

@@ -29,13 +29,13 @@ pub(crate) enum PrepareError {
     Import {
         ledger: String,
         #[source]
-        source: ImportError,
+        source: Box<ImportError>,
     },
     #[error("cannot open the archive {archive}")]
     Open {
         archive: String,
         #[source]
-        source: ArchiveError,
+        source: Box<ArchiveError>,
     },
 }
 
@@ -82,9 +82,9 @@ fn is_ledger(place: &Path) -> bool {
 async fn check(place: &str) -> Result<(), PrepareError> {
     match Archive::open(place).await {
         Ok(_archive) => Ok(()),
-        Err(source) => Err(PrepareError::Open {
+        Err(error) => Err(PrepareError::Open {
             archive: place.to_owned(),
-            source,
+            source: Box::new(error),
         }),
     }
 }
@@ -96,9 +96,9 @@ async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareE
         .map_err(PrepareError::Temporary)?;
     let out = directory.path().to_string_lossy().into_owned();
     let result = import_shown(Path::new(place), &out, visibility).await;
-    result.map_err(|source| PrepareError::Import {
+    result.map_err(|error| PrepareError::Import {
         ledger: place.to_owned(),
-        source,
+        source: Box::new(error),
     })?;
     Ok(directory)
 }

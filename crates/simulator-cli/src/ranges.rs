@@ -14,7 +14,7 @@ use crate::output::OutputError;
 use crate::place::{Place, PlaceError};
 use crate::progress::Visibility;
 use crate::signals;
-use crate::stdout::{heading_table, print};
+use crate::stdout::{heading_table, print, print_json};
 
 /// Why the ranges could not be listed.
 #[derive(Debug, Error)]
@@ -81,7 +81,7 @@ async fn list(place: Place, visibility: Visibility) -> Result<Vec<Range>, Ranges
 
 fn print_ranges(ranges: &[Range], json: bool) -> Result<(), RangesError> {
     if json {
-        print(|stdout| Ok(serde_json::to_writer_pretty(&mut *stdout, ranges).map(|()| writeln!(stdout))??))?;
+        print_json(&ranges)?;
     } else {
         let heading = ["first slot", "last slot", "first time", "last time", "kind"];
         let table = heading_table(heading, ranges.iter().map(Range::cells));

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
 
 use crate::output::OutputError;
 
@@ -12,6 +13,14 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     write(&mut stdout)
         .and_then(|()| stdout.flush())
         .map_err(OutputError::stdout)
+}
+
+/// Writes a value as JSON to standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), OutputError> {
+    print(|stdout| {
+        serde_json::to_writer_pretty(&mut *stdout, value)?;
+        writeln!(stdout)
+    })
 }
 
 /// A table of names and values, without borders.

@@ -12,9 +12,9 @@ pub(super) async fn import(args: ImportArgs, visibility: Visibility) -> Result<E
     let ImportArgs { ledger, out } = args;
     let manifest = import_shown(&ledger, &out, visibility)
         .await
-        .map_err(|source| ArchiveCommandError::Import {
+        .map_err(|error| ArchiveCommandError::Import {
             ledger: ledger.display().to_string(),
-            source,
+            source: Box::new(error),
         })?;
     print_archive(&manifest)?;
     Ok(Exit::Done)

@@ -8,14 +8,14 @@ use crate::args::ArchiveArgs;
 use crate::exit::Exit;
 use crate::output::OutputError;
 use crate::report::Grouped;
-use crate::stdout::{name_value_table, print};
+use crate::stdout::{name_value_table, print, print_json};
 
 /// Prints what an archive holds.
 pub(super) async fn inspect(args: ArchiveArgs) -> Result<Exit, ArchiveCommandError> {
     let archive = open(&args.archive).await?;
     if args.json {
         let inspection = Inspection::of(archive.manifest());
-        print(|stdout| Ok(serde_json::to_writer_pretty(&mut *stdout, &inspection).map(|()| writeln!(stdout))??))?;
+        print_json(&inspection)?;
     } else {
         print_archive(archive.manifest())?;
     }

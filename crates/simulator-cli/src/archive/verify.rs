@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::output::OutputError;
 use crate::progress::{Progress, Unit, Visibility};
 use crate::report::Grouped;
-use crate::stdout::print;
+use crate::stdout::{print, print_json};
 
 /// Reads every byte of an archive. What is wrong goes to standard error, and the exit code is that of a failure.
 pub(super) async fn verify(args: ArchiveArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
@@ -23,7 +23,7 @@ pub(super) async fn verify(args: ArchiveArgs, visibility: Visibility) -> Result<
     progress.clear();
     let verification = Verification::of(&report);
     if args.json {
-        print(|stdout| Ok(serde_json::to_writer_pretty(&mut *stdout, &verification).map(|()| writeln!(stdout))??))?;
+        print_json(&verification)?;
     } else {
         tell(&args.archive, &verification)?;
     }

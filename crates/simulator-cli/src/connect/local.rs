@@ -1,9 +1,15 @@
 //! A server in this process.
 
-use simulator_server::{BindError, Server, ServerConfig};
+use simulator_server::{BindError, Limits, Server, ServerConfig};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Sessions at a time: how many there are is for `--parallel` to say.
+const MAX_SESSIONS: usize = 10_000;
+/// Bytes of recent transactions and events that a session remembers. Nobody asks this server for them.
+const HISTORY_BYTES: usize = 1 << 20;
+const RETAINED_EVENTS: usize = 1024;
 
 /// A server on any free port of the loopback interface. It has no keys: whoever is on this machine may use it.
 #[derive(Debug)]
@@ -16,12 +22,26 @@ pub(crate) struct LocalServer {
 /// Why the server could not be started.
 #[derive(Debug, Error)]
 #[error(transparent)]
-pub(crate) struct LocalServerError(#[from] BindError);
+pub(crate) struct LocalServerError(Box<BindError>);
+
+impl From<BindError> for LocalServerError {
+    fn from(error: BindError) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 impl LocalServer {
     /// Opens the archives and starts to serve them.
     pub(crate) async fn start(archives: &[String]) -> Result<Self, LocalServerError> {
-        let server = Server::bind(ServerConfig::local(archives.to_vec())).await?;
+        let limits = Limits {
+            sessions: MAX_SESSIONS,
+            ..Limits::default()
+        };
+        let server = Server::bind(ServerConfig {
+            limits,
+            ..ServerConfig::local(archives.to_vec())
+        })
+        .await?;
         let url = format!("ws://{}", server.local_addr());
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone().cancelled_owned()));

@@ -19,10 +19,10 @@ pub(crate) enum ReachError {
     Unreachable {
         attempts: usize,
         #[source]
-        source: BacktestClientError,
+        source: Box<BacktestClientError>,
     },
     #[error(transparent)]
-    Refused(BacktestClientError),
+    Refused(Box<BacktestClientError>),
 }
 
 /// Makes a call that opens a connection, and makes it again while the server is out of reach.
@@ -32,18 +32,18 @@ pub(crate) async fn reach<T>(call: impl AsyncFn() -> BacktestClientResult<T>) ->
     for delay in RETRY_DELAYS {
         match call().await {
             Err(error) if is_out_of_reach(&error) => tokio::time::sleep(delay).await,
-            Err(error) => return Err(ReachError::Refused(error)),
+            Err(error) => return Err(ReachError::Refused(Box::new(error))),
             Ok(value) => return Ok(value),
         }
     }
-    call().await.map_err(|source| {
-        if is_out_of_reach(&source) {
+    call().await.map_err(|error| {
+        if is_out_of_reach(&error) {
             ReachError::Unreachable {
                 attempts: RETRY_DELAYS.len() + 1,
-                source,
+                source: Box::new(error),
             }
         } else {
-            ReachError::Refused(source)
+            ReachError::Refused(Box::new(error))
         }
     })
 }

@@ -86,7 +86,11 @@ mod tests {
             spool.push(&value).expect("written");
         }
         let mut values = Vec::new();
-        spool.drain(|value: String| Ok(values.push(value))).expect("read");
+        let take = |value: String| {
+            values.push(value);
+            Ok(())
+        };
+        spool.drain(take).expect("read");
         assert_eq!(values, ["a", "b\n", "c"]);
     }
 

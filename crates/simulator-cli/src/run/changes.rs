@@ -49,9 +49,9 @@ impl LoadedChanges {
     pub(crate) async fn apply(&self, session: &BacktestSession) -> Result<(), SessionError> {
         for (program, elf) in &self.programs {
             let accounts = session.modify_program(&program.to_string(), elf).await;
-            let accounts = accounts.map_err(|source| SessionError::Program {
+            let accounts = accounts.map_err(|error| SessionError::Program {
                 program: *program,
-                source,
+                source: Box::new(error),
             })?;
             session.modify_accounts(&accounts).await?;
         }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use simulator_api::replay::{GetReplayAccountsParams, ReplayAccountEntry, ReplayAccounts};
+use simulator_client::HttpError;
 use simulator_client::rpc::{RpcCallError, RpcEndpoint};
-use simulator_client::{BacktestClientError, HttpError};
 
 use super::error::SessionError;
 use crate::output::{OutputError, WholeFile};
@@ -27,7 +27,7 @@ pub(super) async fn dump_accounts(rpc: &RpcEndpoint, mut file: WholeFile) -> Res
                 page.limit /= 2;
                 continue;
             }
-            answer => answer.map_err(BacktestClientError::from)?,
+            answer => answer?,
         };
         page.after = accounts.last().map(|entry| entry.pubkey).or(page.after);
         write_lines(&mut file, &accounts).map_err(OutputError::at(file.path()))?;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use simulator_client::rpc::RpcCallError;
 use simulator_client::{BacktestClientError, ProgramModError};
 use solana_pubkey::Pubkey;
 use thiserror::Error;
@@ -47,12 +48,12 @@ pub(crate) enum SessionError {
     #[error(transparent)]
     Create(#[from] ReachError),
     #[error(transparent)]
-    Client(#[from] BacktestClientError),
+    Client(Box<BacktestClientError>),
     #[error("cannot replace program {program}")]
     Program {
         program: Pubkey,
         #[source]
-        source: ProgramModError,
+        source: Box<ProgramModError>,
     },
     #[error("the session stopped before the end of its range")]
     Stopped,
@@ -85,12 +86,30 @@ impl SessionError {
     fn exit(&self) -> Exit {
         match self {
             Self::Create(error) => reach_exit(error),
-            Self::Client(BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. }) => {
-                Exit::Unreachable
-            }
+            Self::Client(error) if is_lost(error) => Exit::Unreachable,
             _ => Exit::Failed,
         }
     }
+}
+
+impl From<BacktestClientError> for SessionError {
+    fn from(error: BacktestClientError) -> Self {
+        Self::Client(Box::new(error))
+    }
+}
+
+impl From<RpcCallError> for SessionError {
+    fn from(error: RpcCallError) -> Self {
+        BacktestClientError::from(error).into()
+    }
+}
+
+/// Whether the connection of a session was lost.
+fn is_lost(error: &BacktestClientError) -> bool {
+    matches!(
+        error,
+        BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. }
+    )
 }
 
 fn reach_exit(error: &ReachError) -> Exit {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use simulator_api::replay::{GetReplayOutcomesParams, OutcomeDetail, ReplaySummary};
 use simulator_client::rpc::RpcEndpoint;
-use simulator_client::{BacktestClient, BacktestClientError, BacktestSession, Continue, CreateSession};
+use simulator_client::{BacktestClient, BacktestSession, Continue, CreateSession};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,9 @@ use super::plan::SlotRange;
 use crate::connect::reach;
 use crate::output::WholeFile;
 
+/// Slots a continue where the user does not say. Each is one message to the server, and what the client remembers of a
+/// continue grows with it.
+const ADVANCE_SLOTS: u64 = 1024;
 /// Slots in one answer, at most.
 const PAGE_SLOTS: u32 = 64;
 /// How long the server may wait for the next slot before it answers that there is none yet.
@@ -141,7 +144,7 @@ impl SessionJob {
             };
             both(advance, self.read_outcomes(&rpc)).await?
         };
-        let summary = rpc.get_replay_summary().await.map_err(BacktestClientError::from)?;
+        let summary = rpc.get_replay_summary().await?;
         if summary.counts.total != total {
             return Err(SessionError::Incomplete {
                 reported: summary.counts.total,
@@ -157,7 +160,7 @@ impl SessionJob {
 
     /// Continues until the end of the range.
     async fn advance(&self, session: &mut BacktestSession) -> Result<(), SessionError> {
-        let count = self.common.advance.map_or(self.range.len(), NonZeroU64::get);
+        let count = self.common.advance.map_or(ADVANCE_SLOTS, NonZeroU64::get);
         loop {
             let next = Continue::builder().advance_count(count).build();
             let step = session.advance(next, None, |_event| {}).await?;
@@ -180,10 +183,7 @@ impl SessionJob {
         };
         let mut total = 0;
         loop {
-            let outcomes = rpc
-                .get_replay_outcomes(&page)
-                .await
-                .map_err(BacktestClientError::from)?;
+            let outcomes = rpc.get_replay_outcomes(&page).await?;
             // The last page is acknowledged by asking for what comes after it.
             if outcomes.complete && outcomes.slots.is_empty() {
                 return Ok(total);

@@ -57,7 +57,7 @@ impl Sessions<'_> {
     /// Runs the sessions. When one fails, the others are closed, and the first failure is the result.
     async fn run_all(self, items: mpsc::Sender<Item>) -> Result<Vec<SessionEnd>, RunError> {
         let (stop, parallel) = (self.common.stop.clone(), self.parallel.get());
-        let mut running = stream::iter(self.jobs(items)).map(run_one).buffer_unordered(parallel);
+        let mut running = stream::iter(self.jobs(&items)).map(run_one).buffer_unordered(parallel);
         let mut ends = Vec::new();
         let mut failure = None;
         while let Some(end) = running.next().await {
@@ -73,7 +73,7 @@ impl Sessions<'_> {
         failure.map_or(Ok(ends), Err)
     }
 
-    fn jobs(mut self, items: mpsc::Sender<Item>) -> Vec<SessionJob> {
+    fn jobs(mut self, items: &mpsc::Sender<Item>) -> Vec<SessionJob> {
         let last = self.ranges.len() - 1;
         let jobs = self.ranges.iter().enumerate().map(|(index, &range)| SessionJob {
             common: self.common.clone(),
