@@ -89,6 +89,8 @@ pub(crate) struct AccountStore {
     base: Arc<AccountBase>,
     /// What the session wrote; `None` is an account that was removed.
     written: HashMap<Pubkey, Option<AccountSharedData>>,
+    /// What had been written when the session began.
+    at_start: HashMap<Pubkey, Option<AccountSharedData>>,
     /// The state before the open slot of every account that the slot has written so far.
     before_slot: HashMap<Pubkey, Option<AccountSharedData>>,
 }
@@ -98,6 +100,7 @@ impl AccountStore {
         Self {
             base,
             written: HashMap::default(),
+            at_start: HashMap::default(),
             before_slot: HashMap::default(),
         }
     }
@@ -162,12 +165,24 @@ impl AccountStore {
         std::mem::take(&mut self.before_slot)
     }
 
+    /// The session begins with the accounts as they are now.
+    pub(crate) fn begin_session(&mut self) {
+        self.at_start = self.written.clone();
+    }
+
+    fn at_start(&self, address: &Pubkey) -> Option<&AccountSharedData> {
+        match self.at_start.get(address) {
+            Some(written) => written.as_ref(),
+            None => self.base.accounts.get(address),
+        }
+    }
+
     /// What the session changed, sorted by address; `None` is an account that was removed. An account that was
     /// written back as it was is no change.
     pub(crate) fn changes(&self) -> BTreeMap<Pubkey, Option<&AccountSharedData>> {
         self.written
             .iter()
-            .filter(|(address, account)| account.as_ref() != self.base.accounts.get(*address))
+            .filter(|(address, account)| account.as_ref() != self.at_start(address))
             .map(|(address, account)| (*address, account.as_ref()))
             .collect()
     }

@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 
 use simulator_archive::model::{InnerInstruction, InnerInstructions, Outcome, TokenBalance};
+use solana_pubkey::Pubkey;
 
 use crate::report::OutcomeField;
 
 /// The fields in which two outcomes differ, in the order of [`OutcomeField`]. What the record leaves out is not
-/// compared, and so is not a difference.
-pub(crate) fn differing_fields(recorded: &Outcome, computed: &Outcome) -> Vec<OutcomeField> {
+/// compared, and so is not a difference. Nor are token balances of mints that the archive does not hold: the number of
+/// decimals cannot be computed, and the runtime then records no balance at all.
+pub(crate) fn differing_fields(
+    recorded: &Outcome,
+    computed: &Outcome,
+    knows_mint: impl Fn(&Pubkey) -> bool,
+) -> Vec<OutcomeField> {
+    let tokens_agree =
+        |recorded: &Option<Vec<TokenBalance>>, computed: &_| tokens_agree(recorded, computed, &knows_mint);
     let fields = [
         (OutcomeField::Status, recorded.status == computed.status),
         (OutcomeField::Fee, recorded.fee == computed.fee),
@@ -63,8 +71,13 @@ fn return_data_agrees(recorded: &Outcome, computed: &Outcome) -> bool {
 }
 
 /// Token balances are compared by account; the order in the record means nothing.
-fn tokens_agree(recorded: &Option<Vec<TokenBalance>>, computed: &Option<Vec<TokenBalance>>) -> bool {
+fn tokens_agree(
+    recorded: &Option<Vec<TokenBalance>>,
+    computed: &Option<Vec<TokenBalance>>,
+    knows_mint: impl Fn(&Pubkey) -> bool,
+) -> bool {
     let Some(recorded) = recorded else { return true };
+    let recorded: Vec<_> = recorded.iter().filter(|balance| knows_mint(&balance.mint)).collect();
     let computed = computed.as_deref().unwrap_or_default();
     let by_index: BTreeMap<u8, &TokenBalance> = computed
         .iter()
@@ -115,10 +128,33 @@ fn instruction_agrees(recorded: &InnerInstruction, computed: &InnerInstruction) 
 #[cfg(test)]
 mod tests {
     use simulator_archive::model::{LoadedAddresses, ReturnData};
-    use solana_pubkey::Pubkey;
     use solana_transaction_error::TransactionError;
 
     use super::*;
+
+    fn fields(recorded: &Outcome, computed: &Outcome) -> Vec<OutcomeField> {
+        differing_fields(recorded, computed, |_| true)
+    }
+
+    #[test]
+    fn balances_of_a_mint_that_is_not_in_the_archive_are_not_compared() {
+        let computed = Outcome {
+            pre_token_balances: Some(vec![]),
+            ..outcome()
+        };
+        assert_eq!(fields(&outcome(), &computed), [OutcomeField::PreTokenBalances]);
+        assert_eq!(
+            differing_fields(
+                &outcome(),
+                &Outcome {
+                    post_token_balances: Some(vec![]),
+                    ..computed
+                },
+                |_| false
+            ),
+            []
+        );
+    }
 
     fn outcome() -> Outcome {
         let token = |account_index, amount| TokenBalance {
@@ -163,7 +199,7 @@ mod tests {
             cost_units: None,
             ..outcome()
         };
-        assert_eq!(differing_fields(&outcome(), &computed), vec![]);
+        assert_eq!(fields(&outcome(), &computed), vec![]);
     }
 
     #[test]
@@ -187,7 +223,7 @@ mod tests {
             loaded_addresses: Some(loaded),
             cost_units: None,
         };
-        let fields = differing_fields(&outcome(), &other);
+        let fields = fields(&outcome(), &other);
         assert_eq!(
             fields,
             [
@@ -216,7 +252,7 @@ mod tests {
         old.return_data = None;
         old.compute_units = None;
         old.loaded_addresses = None;
-        assert_eq!(differing_fields(&old, &outcome()), vec![]);
+        assert_eq!(fields(&old, &outcome()), vec![]);
     }
 
     #[test]
@@ -225,18 +261,15 @@ mod tests {
             return_data: None,
             ..outcome()
         };
-        assert_eq!(differing_fields(&recorded, &outcome()), [OutcomeField::ReturnData]);
+        assert_eq!(fields(&recorded, &outcome()), [OutcomeField::ReturnData]);
     }
 
     #[test]
     fn token_balances_are_compared_by_account() {
         let mut computed = outcome();
         computed.pre_token_balances.as_mut().expect("has some").reverse();
-        assert_eq!(differing_fields(&outcome(), &computed), vec![]);
+        assert_eq!(fields(&outcome(), &computed), vec![]);
         computed.pre_token_balances.as_mut().expect("has some")[0].amount += 1;
-        assert_eq!(
-            differing_fields(&outcome(), &computed),
-            [OutcomeField::PreTokenBalances]
-        );
+        assert_eq!(fields(&outcome(), &computed), [OutcomeField::PreTokenBalances]);
     }
 }

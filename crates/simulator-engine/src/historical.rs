@@ -175,7 +175,7 @@ impl Replay {
             (_, None) => Verdict::Unverifiable(Unverifiable::NoRecord),
             (Execution::Refused(_), Some(_)) => self.diverged(executed, vec![OutcomeField::Processed], inherited),
             (Execution::Processed(computed), Some(recorded)) => {
-                let fields = differing_fields(recorded, computed);
+                let fields = differing_fields(recorded, computed, |mint| self.accounts.is_known(mint));
                 if fields.is_empty() {
                     Verdict::Matched
                 } else {

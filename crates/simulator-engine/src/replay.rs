@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use simulator_archive::Scope;
-use simulator_archive::model::Slot;
+use simulator_archive::model::{Block, Slot};
 use solana_account::AccountSharedData;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
@@ -24,7 +24,7 @@ use crate::lineage::Lineage;
 use crate::natives;
 use crate::proof::Proof;
 use crate::recorder::Recorder;
-use crate::report::{AccountDiffs, SlotReport, Summary, TransactionReport};
+use crate::report::{AccountDiffs, SlotReport, Summary, TransactionReport, Unreproduced};
 use crate::runtime::{Runtime, SetupError};
 use crate::seen::SeenTransactions;
 use crate::sysvars::{self, Clock, SysvarError};
@@ -125,6 +125,16 @@ pub struct Replay {
     pub(crate) payout: Option<Payout>,
     pub(crate) tip: Tip,
     pub(crate) open: Option<OpenSlot>,
+    phase: Phase,
+}
+
+/// Whether the session has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Blocks are executed that come before it.
+    FastForward,
+    /// It has.
+    Session,
 }
 
 /// The last closed slot.
@@ -136,14 +146,6 @@ pub(crate) struct Tip {
     pub(crate) signatures: u64,
     /// Its bank hash, where the archive records it.
     pub(crate) recorded_bank_hash: Option<Hash>,
-    /// Whether blocks have been executed, or this is where the archive starts.
-    pub(crate) origin: TipOrigin,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TipOrigin {
-    StartState,
-    Executed,
 }
 
 /// The slot that is being executed.
@@ -192,9 +194,9 @@ impl Replay {
                 block_height: clock.slot,
                 signatures: 0,
                 recorded_bank_hash: None,
-                origin: TipOrigin::StartState,
             },
             open: None,
+            phase: Phase::Session,
         })
     }
 
@@ -203,6 +205,11 @@ impl Replay {
     /// # Errors
     /// A slot is still open, the block does not follow the last one, or a sysvar is malformed.
     pub fn open_slot(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        self.begin_session();
+        self.open_any_slot(block)
+    }
+
+    fn open_any_slot(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
         if let Some(open) = &self.open {
             return Err(SlotError::StillOpen {
                 open: open.block.block().slot,
@@ -246,10 +253,33 @@ impl Replay {
         Ok(self.end_slot(&open))
     }
 
-    /// Forgets totals and digest so far: what follows is the session, what came before only led to its start.
-    pub fn begin_recording(&mut self) {
-        self.recorder = Recorder::default();
-        self.proof.reset_results();
+    /// Executes a whole block on the way to where the session begins: as the chain did, without the user's options, and
+    /// without a trace in totals and digest.
+    ///
+    /// # Errors
+    /// As [`open_slot`](Self::open_slot).
+    pub fn fast_forward(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        let options = std::mem::take(&mut self.options);
+        let executed = self.execute_whole(block);
+        self.options = options;
+        self.phase = Phase::FastForward;
+        executed
+    }
+
+    fn execute_whole(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        self.open_any_slot(block)?;
+        while self.execute_batch()?.is_some() {}
+        self.close_slot().map(drop)
+    }
+
+    /// Here the session begins, if it has not begun yet: what came before only led to its start.
+    pub(crate) fn begin_session(&mut self) {
+        if self.phase == Phase::FastForward {
+            self.phase = Phase::Session;
+            self.recorder = Recorder::default();
+            self.proof.reset_results();
+            self.accounts.begin_session();
+        }
     }
 
     /// Where the replay stands in the open slot.
@@ -339,23 +369,43 @@ impl Replay {
 
     fn check_parent(&mut self, block: &DecodedBlock) -> Result<(), SlotError> {
         let block = block.block();
-        let is_start_of_listed = self.tip.origin == TipOrigin::StartState && self.accounts.scope() == Scope::Listed;
-        if block.slot <= self.tip.slot || (block.parent_slot != self.tip.slot && !is_start_of_listed) {
-            let (slot, named, at) = (block.slot, block.parent_slot, self.tip.slot);
-            return Err(SlotError::NotTheNextBlock { slot, named, at });
-        }
         let last = self.blockhashes.last();
-        if block.previous_blockhash == last.blockhash {
+        let is_child = block.parent_slot == self.tip.slot && block.previous_blockhash == last.blockhash;
+        if is_child && block.slot > self.tip.slot {
             return Ok(());
         }
-        if !is_start_of_listed {
-            let (slot, named, at) = (block.slot, block.previous_blockhash, last.blockhash);
-            return Err(SlotError::OtherParentBlockhash { slot, named, at });
+        if self.accounts.scope() == Scope::Listed && block.parent_slot >= self.tip.slot && block.slot > self.tip.slot {
+            self.skip_missing_blocks(block);
+            return Ok(());
         }
-        // A list of some accounts may have an older RecentBlockhashes; the block itself says what was newest.
-        self.register_blockhash(block.previous_blockhash);
+        let slot = block.slot;
+        Err(if block.parent_slot == self.tip.slot && slot > self.tip.slot {
+            SlotError::OtherParentBlockhash {
+                slot,
+                named: block.previous_blockhash,
+                at: last.blockhash,
+            }
+        } else {
+            SlotError::NotTheNextBlock {
+                slot,
+                named: block.parent_slot,
+                at: self.tip.slot,
+            }
+        })
+    }
+
+    /// Goes on to a block whose parent is not in the archive. A list of some accounts makes no promise that every
+    /// block is there; what the missing ones changed is not known.
+    fn skip_missing_blocks(&mut self, block: &Block) {
+        if block.parent_slot != self.tip.slot {
+            self.recorder.unreproduced(Unreproduced::MissingBlocks, block.slot);
+        }
+        if block.previous_blockhash != self.blockhashes.last().blockhash {
+            self.register_blockhash(block.previous_blockhash);
+        }
         self.tip.slot = block.parent_slot;
-        Ok(())
+        self.tip.signatures = 0;
+        self.tip.recorded_bank_hash = None;
     }
 
     pub(crate) fn register_blockhash(&mut self, blockhash: Hash) {

@@ -252,6 +252,8 @@ pub enum Unreproduced {
     StakeRewards,
     /// A feature replaced a program, and the archive does not hold the accounts that takes.
     ProgramReplacement,
+    /// The block's parent is not in the archive: what the missing blocks changed is not known.
+    MissingBlocks,
     /// The bank hash of the parent is neither recorded nor computable, so that SlotHashes holds a stand-in.
     ParentBankHash,
 }

@@ -9,7 +9,7 @@ use solana_sdk_ids::incinerator;
 use crate::bank_hash::SlotIdentity;
 use crate::block::DecodedBlock;
 use crate::fees::{self, CollectedFees, LeaderFee};
-use crate::replay::{OpenSlot, Replay, SlotError, Tip, TipOrigin};
+use crate::replay::{OpenSlot, Replay, SlotError, Tip};
 use crate::report::{ProofUnavailable, SlotReport, Unreproduced};
 use crate::sysvars::{self, Clock};
 use crate::{epoch, votes};
@@ -103,7 +103,6 @@ impl Replay {
             block_height: open.block_height,
             signatures: open.fees.signatures,
             recorded_bank_hash: block.bank_hash,
-            origin: TipOrigin::Executed,
         };
         SlotReport {
             slot: block.slot,

@@ -70,6 +70,7 @@ pub struct SimulateOptions {
 impl Replay {
     /// Sets an account, effective at once. Without lamports it ceases to exist.
     pub fn set_account(&mut self, address: Pubkey, account: AccountSharedData) {
+        self.begin_session();
         self.proof.session_changed();
         self.lineage.reach([&address], DivergenceClass::Overridden);
         let holds_code = |account: &AccountSharedData| account.executable() || LOADERS.contains(account.owner());
@@ -93,6 +94,7 @@ impl Replay {
         if self.open.is_none() {
             return Err(SlotError::NoOpenSlot);
         }
+        self.begin_session();
         let executed = self.execute_and_commit(transaction, Origin::User, None);
         let signature = first_signature(transaction);
         if executed.execution.outcome().is_some() {

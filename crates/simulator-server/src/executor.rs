@@ -70,19 +70,9 @@ impl Executor {
         }
     }
 
-    /// Forgets totals so far, at the end of a fast-forward.
-    pub(crate) fn begin_recording(&mut self) {
-        self.replay.begin_recording();
-    }
-
-    /// Opens the slot of a block, keeping no record of it.
-    pub(crate) fn open_silently(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
-        self.replay.open_slot(block)
-    }
-
-    /// Executes a batch of a slot that no record is kept of; `false` when there is none left.
-    pub(crate) fn execute_silently(&mut self) -> Result<bool, SlotError> {
-        Ok(self.replay.execute_batch()?.is_some())
+    /// Executes a block on the way to where the session begins.
+    pub(crate) fn fast_forward(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
+        self.replay.fast_forward(block)
     }
 
     /// Opens the slot of a block; returns its number and how many batches it has.

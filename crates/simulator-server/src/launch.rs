@@ -151,7 +151,6 @@ impl Thread {
         let (first, end) = (*self.spec.range.start(), *self.spec.range.end());
         let mut executor = self.executor()?;
         let block = self.fast_forward(&mut executor, first)?;
-        executor.begin_recording();
         Ok(Worker {
             executor,
             session: Session::new(end, self.spec.start),
@@ -199,17 +198,8 @@ impl Thread {
                 return Ok(block);
             }
             executor
-                .open_silently(block)
+                .fast_forward(block)
                 .map_err(|error| advance_failed(slot, &error))?;
-            while executor
-                .execute_silently()
-                .map_err(|error| advance_failed(slot, &error))?
-            {
-                if self.stop.is_cancelled() {
-                    return Err(stopped());
-                }
-            }
-            executor.close().map_err(|error| advance_failed(slot, &error))?;
         }
     }
 

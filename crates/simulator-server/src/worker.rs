@@ -150,6 +150,7 @@ impl Worker {
     }
 
     fn apply(&mut self, changes: Changes) {
+        let applied = changes.extent();
         self.executor.set_accounts(changes.accounts);
         let mut refused = Vec::new();
         for (index, transaction) in changes.transactions.into_iter().enumerate() {
@@ -161,7 +162,7 @@ impl Worker {
                 Err(error) => refused.push(format!("transaction {index} was not executed: {error}")),
             }
         }
-        self.session.applied(refused);
+        self.session.applied(&applied, refused);
     }
 
     fn send(&mut self, id: SendId) {

@@ -13,4 +13,4 @@ pub use outcome::{AccountDiff, Divergence, DivergenceClass, OutcomeDetail, Signe
 pub use slots::{
     BankHashPair, GET_REPLAY_OUTCOMES, GetReplayOutcomesParams, OutcomeCounts, ReplayOutcomes, SlotOutcome,
 };
-pub use summary::{BankHashCounts, BankHashDifference, GET_REPLAY_SUMMARY, ReplaySummary, UnreproducedAccount};
+pub use summary::{BankHashCounts, BankHashDifference, GET_REPLAY_SUMMARY, ReplaySummary, UnreproducedEffect};

@@ -1,10 +1,8 @@
 //! Totals of a replay.
 
 use serde::{Deserialize, Serialize};
-use solana_address::Address;
 
 use super::OutcomeCounts;
-use crate::address;
 
 /// The JSON-RPC method that reads the totals: no parameters in, [`ReplaySummary`] out.
 pub const GET_REPLAY_SUMMARY: &str = "getReplaySummary";
@@ -21,9 +19,9 @@ pub struct ReplaySummary {
     pub compute_units: u64,
     /// How bank hashes compare.
     pub bank_hashes: BankHashCounts,
-    /// Accounts whose state could not be reproduced from the archive.
+    /// What the runtime did outside transactions and could not be repeated, by kind.
     #[serde(default)]
-    pub unreproduced: Vec<UnreproducedAccount>,
+    pub unreproduced: Vec<UnreproducedEffect>,
     /// BLAKE3 over the ordered outcomes and the final state changes, hexadecimal: the same archive, options and engine
     /// give the same digest on every machine.
     pub result_digest: String,
@@ -70,12 +68,16 @@ pub struct BankHashDifference {
     pub computed: String,
 }
 
-/// An account whose state could not be reproduced.
+/// Something that the runtime did outside transactions and that the archive does not let the replay repeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreproducedAccount {
-    /// Its address.
-    #[serde(with = "address::one")]
-    pub account: Address,
-    /// Why.
+#[serde(rename_all = "camelCase")]
+pub struct UnreproducedEffect {
+    /// Its kind, in camel case. Later versions may know more kinds.
+    pub kind: String,
+    /// How often it happened.
+    pub count: u64,
+    /// The first slot in which it happened.
+    pub first_slot: u64,
+    /// What is missing, for people.
     pub reason: String,
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use simulator_api::replay::{
     AccountBytes, AccountDiff, BankHashCounts, BankHashDifference, BankHashPair, Divergence, DivergenceClass,
     GetReplayAccountsParams, GetReplayOutcomesParams, OutcomeCounts, OutcomeDetail, ReplayAccount, ReplayAccountEntry,
-    ReplayAccounts, ReplayOutcomes, ReplaySummary, SignedAmount, SlotOutcome, TransactionOutcome, UnreproducedAccount,
+    ReplayAccounts, ReplayOutcomes, ReplaySummary, SignedAmount, SlotOutcome, TransactionOutcome, UnreproducedEffect,
     Verdict,
 };
 use simulator_api::usage::{BundleBuilds, ComputeTotals, DailyUsage, Pricing, SessionCounts, UsageReport};
@@ -915,9 +915,11 @@ fn replay_summary() -> ReplaySummary {
             }),
             unavailable: None,
         },
-        unreproduced: vec![UnreproducedAccount {
-            account: address(CLOCK),
-            reason: "vote states are not in the archive".into(),
+        unreproduced: vec![UnreproducedEffect {
+            kind: "blockTime".into(),
+            count: 2,
+            first_slot: 402_000_007,
+            reason: "the block's time is not recorded".into(),
         }],
         result_digest: "00ff".into(),
         archive_digest: "ff00".into(),

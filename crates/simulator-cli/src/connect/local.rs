@@ -35,6 +35,8 @@ impl LocalServer {
     pub(crate) async fn start(archives: &[String]) -> Result<Self, LocalServerError> {
         let limits = Limits {
             sessions: MAX_SESSIONS,
+            history_bytes: HISTORY_BYTES,
+            retained_events: RETAINED_EVENTS,
             ..Limits::default()
         };
         let server = Server::bind(ServerConfig {

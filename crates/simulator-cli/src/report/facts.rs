@@ -57,9 +57,11 @@ pub(crate) struct BankHashes {
     pub(crate) unavailable: Option<String>,
 }
 
-/// An account whose state could not be reproduced from what the archive holds.
+/// Something that the runtime did outside transactions and that what the archive holds does not let us repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Unreproduced {
-    pub(crate) account: String,
+    pub(crate) kind: String,
+    pub(crate) count: u64,
+    pub(crate) first_slot: u64,
     pub(crate) reason: String,
 }

@@ -132,15 +132,19 @@ fn unreproduced(facts: &Facts) -> String {
     if items.is_empty() {
         return "nothing".to_owned();
     }
-    let told = items
-        .iter()
-        .take(TOLD)
-        .map(|item| format!("{} ({})", item.account, item.reason));
-    let mut told = told.collect::<Vec<_>>().join(", ");
+    let told = items.iter().take(TOLD).map(|item| {
+        format!(
+            "{} ({} times, first in slot {})",
+            item.reason,
+            Grouped(item.count),
+            item.first_slot
+        )
+    });
+    let mut told = told.collect::<Vec<_>>().join("; ");
     if items.len() > TOLD {
-        told.push_str(", ...");
+        told.push_str("; ...");
     }
-    format!("{}: {told}", Grouped(items.len() as u64))
+    told
 }
 
 fn speed(facts: &Facts) -> String {

@@ -185,8 +185,10 @@ fn table_of_a_run_that_was_interrupted_over_listed_accounts() {
         ..BankHashes::default()
     };
     facts.unreproduced = vec![Unreproduced {
-        account: "SysvarC1ock11111111111111111111111111111111".into(),
-        reason: "no block time".into(),
+        kind: "blockTime".into(),
+        count: 2,
+        first_slot: 41,
+        reason: "the block's time is not recorded".into(),
     }];
     insta::assert_snapshot!(table(&facts, 0));
 }

@@ -1,6 +1,6 @@
 //! What is said about a run as a whole, from what its sessions said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -127,13 +127,20 @@ fn bank_hashes(ends: &[SessionEnd]) -> BankHashes {
     hashes
 }
 
+/// By kind, over all sessions.
 fn unreproduced(ends: &[SessionEnd]) -> Vec<Unreproduced> {
-    let items = summaries(ends).flat_map(|summary| &summary.unreproduced);
-    let items = items.map(|item| Unreproduced {
-        account: item.account.to_string(),
-        reason: item.reason.clone(),
-    });
-    items.collect::<BTreeSet<_>>().into_iter().collect()
+    let mut by_kind: BTreeMap<&str, Unreproduced> = BTreeMap::new();
+    for item in summaries(ends).flat_map(|summary| &summary.unreproduced) {
+        let known = by_kind.entry(&item.kind).or_insert_with(|| Unreproduced {
+            kind: item.kind.clone(),
+            count: 0,
+            first_slot: item.first_slot,
+            reason: item.reason.clone(),
+        });
+        known.count += item.count;
+        known.first_slot = known.first_slot.min(item.first_slot);
+    }
+    by_kind.into_values().collect()
 }
 
 #[cfg(test)]

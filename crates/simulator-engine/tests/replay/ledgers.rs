@@ -71,7 +71,9 @@ fn agave_perf_agrees_in_everything() {
 /// Two epoch boundaries: features that activate, a program that is replaced, rewards, stakes.
 #[test]
 fn agave_full_agrees_in_everything() {
-    let Some(directory) = paths::shared_ledger_or_skip("agave-full") else { return };
+    let Some(directory) = paths::shared_ledger_or_skip("agave-full") else {
+        return;
+    };
     let (summary, replay) = replay_exactly(&directory, Slot::MAX);
     assert_eq!((summary.slots, summary.total), (113, 5_182));
     assert_eq!(summary.bank_hashes, agreed(109, 4));

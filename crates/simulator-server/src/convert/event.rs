@@ -7,6 +7,7 @@ use crate::session::EventKind;
 /// The message for an event; `summary` goes into `completed`.
 pub(crate) fn response(kind: EventKind, summary: impl FnOnce() -> Option<SessionSummary>) -> BacktestResponse {
     match kind {
+        EventKind::Status(status) => BacktestResponse::Status { status },
         EventKind::Slot(slot) => BacktestResponse::SlotNotification(slot),
         EventKind::Ready => BacktestResponse::ReadyForContinue,
         EventKind::Paused(paused) => BacktestResponse::Paused(paused),

@@ -3,15 +3,13 @@
 use std::ops::RangeInclusive;
 
 use simulator_api::SessionSummary;
-use simulator_api::replay::{BankHashCounts, BankHashDifference, OutcomeCounts, ReplaySummary, UnreproducedAccount};
+use simulator_api::replay::{BankHashCounts, BankHashDifference, OutcomeCounts, ReplaySummary, UnreproducedEffect};
 use simulator_archive::ArchiveDigest;
 use simulator_archive::model::Slot;
 use simulator_engine::{
     BankHashes, ENGINE_VERSION, Execution, Occurrences, OutcomeField, ProofUnavailable, Replay, TransactionReport,
     Unreproduced, Unverifiable, Verdict,
 };
-use solana_pubkey::Pubkey;
-use solana_sdk_ids::{stake, sysvar};
 
 /// Counts for the summary of `completed`.
 #[derive(Clone, Debug, Default)]
@@ -109,29 +107,35 @@ fn unavailable(reason: ProofUnavailable) -> &'static str {
     }
 }
 
-/// The account that is not as it was on the chain. Where its address is not known, or there are several, the default
-/// address stands in.
-fn unreproduced(what: Unreproduced, times: &Occurrences) -> UnreproducedAccount {
-    let (account, reason) = match what {
-        Unreproduced::LeaderFee => (Pubkey::default(), "the leader who was due the fees is not recorded"),
-        Unreproduced::BlockTime => (sysvar::clock::ID, "the block's time is not recorded"),
+fn unreproduced(what: Unreproduced, times: &Occurrences) -> UnreproducedEffect {
+    let (kind, reason) = match what {
+        Unreproduced::LeaderFee => ("leaderFee", "the leader who was due the fees is not recorded"),
+        Unreproduced::BlockTime => ("blockTime", "the block's time is not recorded"),
         Unreproduced::EpochBoundary => (
-            Pubkey::default(),
+            "epochBoundary",
             "an epoch began under rules that the engine does not know",
         ),
-        Unreproduced::StakeHistory => (sysvar::stake_history::ID, "not all stake accounts are in the archive"),
+        Unreproduced::StakeHistory => ("stakeHistory", "not all stake accounts are in the archive"),
         Unreproduced::EpochRewards => (
-            sysvar::epoch_rewards::ID,
-            "what the last epoch paid is not in the archive",
+            "epochRewards",
+            "what the last epoch paid does not follow from the archive",
         ),
-        Unreproduced::VotingRewards => (Pubkey::default(), "the commissions of vote accounts are not recorded"),
-        Unreproduced::StakeRewards => (stake::ID, "the rewards of some stake accounts are not in the archive"),
+        Unreproduced::VotingRewards => ("votingRewards", "the commissions of vote accounts are not recorded"),
+        Unreproduced::StakeRewards => (
+            "stakeRewards",
+            "the rewards of some stake accounts are not in the archive",
+        ),
         Unreproduced::ProgramReplacement => (
-            Pubkey::default(),
+            "programReplacement",
             "a feature replaced a program that is not in the archive",
         ),
-        Unreproduced::ParentBankHash => (sysvar::slot_hashes::ID, "the parent's bank hash is not known"),
+        Unreproduced::MissingBlocks => ("missingBlocks", "blocks are missing from the archive"),
+        Unreproduced::ParentBankHash => ("parentBankHash", "the parent's bank hash is not known"),
     };
-    let reason = format!("{reason} ({} times, first in slot {})", times.count, times.first_slot);
-    UnreproducedAccount { account, reason }
+    UnreproducedEffect {
+        kind: kind.to_owned(),
+        count: times.count,
+        first_slot: times.first_slot,
+        reason: reason.to_owned(),
+    }
 }

@@ -1,6 +1,6 @@
 //! What a session tells its client.
 
-use simulator_api::{BacktestError, PausedEvent, RequestId};
+use simulator_api::{BacktestError, BacktestStatus, PausedEvent, RequestId};
 use simulator_archive::model::Slot;
 
 /// What the client is told, with the request that led to it.
@@ -13,6 +13,8 @@ pub(crate) struct Event {
 /// The kinds of events.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum EventKind {
+    /// How far a request has come; never after the event that ends it.
+    Status(BacktestStatus),
     /// The historical transactions of this slot have been applied.
     Slot(Slot),
     /// The session waits for the next order.

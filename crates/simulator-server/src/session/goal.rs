@@ -73,13 +73,17 @@ impl Goal {
 
     /// What a run does when all historical transactions of a slot have been applied; `end` is the end of the range.
     pub(super) fn at_end(&self, open: &OpenSlot, end: Slot) -> AtEnd {
+        // A session starts open even where its first block is its last: its client may still want to change something.
+        if self.is_start() {
+            return AtEnd::Stop;
+        }
         let Some(upcoming) = open.upcoming else {
             return AtEnd::AskUpcoming;
         };
         let stops = match (self, upcoming) {
-            (Self::FirstBatch, _) => true,
-            (Self::FirstBlock | Self::Blocks(0), Upcoming::Block(_)) => true,
-            (Self::FirstBlock | Self::Blocks(_), _) => false,
+            (Self::FirstBatch | Self::FirstBlock, _) => true,
+            (Self::Blocks(left), Upcoming::Block(_)) => *left == 0,
+            (Self::Blocks(_), Upcoming::End) => false,
             (Self::To(target), Upcoming::Block(next)) => target.slot < next,
             (Self::To(target), Upcoming::End) => target.slot <= end,
         };

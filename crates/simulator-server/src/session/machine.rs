@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use simulator_api::{BacktestError, PausedEvent, RequestId};
+use simulator_api::{BacktestError, BacktestStatus, PausedEvent, RequestId};
 use simulator_archive::model::Slot;
 
 use super::goal::{AtEnd, Goal, OpenSlot};
 use super::requests::SeenRequests;
 use super::step::MAX_WAITING_SENDS;
-use super::{Changes, Event, EventKind, Order, Position, SendId, SendRefusal, Start, Step, Target, Upcoming};
+use super::{Applied, Changes, Event, EventKind, Order, Position, SendId, SendRefusal, Start, Step, Target, Upcoming};
 
 /// One session.
 #[derive(Debug)]
@@ -42,6 +42,27 @@ struct Run {
     goal: Goal,
     /// Not yet applied.
     changes: Option<Changes>,
+    progress: Progress,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// No block of it has been touched.
+    Begun,
+    /// Blocks are being executed, and the client was told so.
+    Executing,
+}
+
+impl Run {
+    fn new(request: Option<RequestId>, goal: Goal, changes: Option<Changes>) -> Self {
+        Self {
+            request,
+            goal,
+            changes,
+            progress: Progress::Begun,
+        }
+    }
 }
 
 impl Session {
@@ -54,11 +75,7 @@ impl Session {
         Self {
             end,
             place: Place::BeforeFirst,
-            run: Some(Run {
-                request: None,
-                goal,
-                changes: None,
-            }),
+            run: Some(Run::new(None, goal, None)),
             queued: None,
             sends: VecDeque::new(),
             seen: SeenRequests::default(),
@@ -163,13 +180,20 @@ impl Session {
     }
 
     /// Changes were applied; each refused transaction gives an event.
-    pub(crate) fn applied(&mut self, refused: impl IntoIterator<Item = String>) {
+    pub(crate) fn applied(&mut self, applied: &Applied, refused: impl IntoIterator<Item = String>) {
         let request = self.run.as_ref().and_then(|run| run.request.clone());
+        if applied.accounts > 0 {
+            let status = EventKind::Status(BacktestStatus::AppliedAccountModifications);
+            self.push(request.clone(), status);
+        }
         for error in refused {
             self.push(
                 request.clone(),
                 EventKind::Error(BacktestError::SimulationError { error }),
             );
+        }
+        if applied.transactions > 0 {
+            self.push(request, EventKind::Status(BacktestStatus::ExecutedUserTransactions));
         }
     }
 
@@ -225,6 +249,12 @@ impl Session {
             self.finish_run();
             return None;
         }
+        if run.progress == Progress::Begun {
+            run.progress = Progress::Executing;
+            let request = run.request.clone();
+            self.push(request, EventKind::Status(BacktestStatus::ExecutingBlockTransactions));
+            return None;
+        }
         if open.next_batch < open.batches {
             return Some(Step::ExecuteBatch);
         }
@@ -262,19 +292,11 @@ impl Session {
                 changes,
             } => {
                 let changes = Some(changes).filter(|changes| !changes.is_empty());
-                self.run = Some(Run {
-                    request,
-                    goal: Goal::Blocks(blocks),
-                    changes,
-                });
+                self.run = Some(Run::new(request, Goal::Blocks(blocks), changes));
             }
             Order::ContinueTo { request, target } if target.is_behind(open) => self.refuse_behind(request, target),
             Order::ContinueTo { request, target } => {
-                self.run = Some(Run {
-                    request,
-                    goal: Goal::To(target),
-                    changes: None,
-                });
+                self.run = Some(Run::new(request, Goal::To(target), None));
             }
         }
     }
@@ -308,6 +330,12 @@ impl Session {
         } else {
             EventKind::Ready
         };
+        if run.progress == Progress::Executing {
+            let status = EventKind::Status(BacktestStatus::ExecutedBlockTransactions);
+            self.push(run.request.clone(), status);
+        }
+        let status = EventKind::Status(BacktestStatus::ReadyToExecuteUserTransactions);
+        self.push(run.request.clone(), status);
         self.push(run.request, kind);
         self.begin_queued();
     }

@@ -23,5 +23,5 @@ mod tests;
 pub(crate) use event::{Event, EventKind, Position};
 pub(crate) use goal::{Target, Upcoming};
 pub(crate) use machine::Session;
-pub(crate) use order::{Changes, Order};
+pub(crate) use order::{Applied, Changes, Order};
 pub(crate) use step::{SendId, SendRefusal, Start, Step};

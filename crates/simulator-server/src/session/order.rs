@@ -29,9 +29,26 @@ pub(crate) struct Changes {
     pub(crate) transactions: Vec<VersionedTransaction>,
 }
 
+/// How much a `continue` has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Accounts that were replaced.
+    pub(crate) accounts: usize,
+    /// Transactions that were executed or refused.
+    pub(crate) transactions: usize,
+}
+
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.transactions.is_empty()
+    }
+
+    /// What will have been applied when all of it is.
+    pub(crate) fn extent(&self) -> Applied {
+        Applied {
+            accounts: self.accounts.len(),
+            transactions: self.transactions.len(),
+        }
     }
 }
 

@@ -32,7 +32,15 @@ impl Worker {
         self.told()
     }
 
+    /// What it told, statuses left out: they have tests of their own.
     fn told(&mut self) -> Vec<String> {
+        self.told_with_statuses()
+            .into_iter()
+            .filter(|text| !text.contains("status "))
+            .collect()
+    }
+
+    fn told_with_statuses(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.session.next_event())
             .map(|event| show(&event))
             .collect()
@@ -48,7 +56,7 @@ impl Worker {
             }
             Step::Apply(changes) => {
                 self.done.push(format!("apply {}", changes.accounts.len()));
-                self.session.applied([]);
+                self.session.applied(&changes.extent(), []);
             }
             Step::Send(id) => self.done.push(format!("send {}", id.0)),
             Step::ExecuteBatch => {
@@ -81,6 +89,7 @@ impl Worker {
 
 fn show(event: &Event) -> String {
     let text = match &event.kind {
+        EventKind::Status(status) => format!("status {status}"),
         EventKind::Slot(slot) => format!("slot {slot}"),
         EventKind::Ready => "ready".to_owned(),
         EventKind::Paused(PausedEvent {
@@ -134,6 +143,48 @@ fn started() -> Worker {
     let mut worker = Worker::new(BLOCKS, 15, Start::AfterFirstBlock);
     assert_eq!(worker.run(), ["slot 10", "ready"]);
     worker
+}
+
+#[test]
+fn a_session_over_one_block_starts_open_and_completes_when_told_to_go_on() {
+    let mut worker = Worker::new(&[(10, 2)], 10, Start::AfterFirstBlock);
+    assert_eq!(worker.run(), ["slot 10", "ready"]);
+    assert_eq!(worker.go(blocks(1)), ["completed"]);
+}
+
+#[test]
+fn statuses_tell_how_far_a_request_has_come_and_never_follow_its_end() {
+    let mut worker = Worker::new(BLOCKS, 15, Start::AfterFirstBlock);
+    while worker.step() {}
+    let start = [
+        "status executingBlockTransactions",
+        "slot 10",
+        "status executedBlockTransactions",
+        "status readyToExecuteUserTransactions",
+        "ready",
+    ];
+    assert_eq!(worker.told_with_statuses(), start);
+    let changes = Changes {
+        accounts: vec![(Pubkey::default(), AccountSharedData::default())],
+        transactions: vec![solana_transaction::versioned::VersionedTransaction::default()],
+    };
+    worker.session.order(Order::Continue {
+        request: None,
+        blocks: 2,
+        changes,
+    });
+    while worker.step() {}
+    let step = [
+        "status appliedAccountModifications",
+        "status executedUserTransactions",
+        "status executingBlockTransactions",
+        "slot 11",
+        "slot 13",
+        "status executedBlockTransactions",
+        "status readyToExecuteUserTransactions",
+        "ready",
+    ];
+    assert_eq!(worker.told_with_statuses(), step);
 }
 
 #[test]
@@ -319,9 +370,13 @@ fn refuses_sends_without_a_slot_and_above_the_limit() {
 fn tells_of_refused_transactions() {
     let mut worker = started();
     worker.session.order(named("a", 0));
-    worker
-        .session
-        .applied(["transaction 0: blockhash not found".to_owned()]);
+    worker.session.applied(
+        &Applied {
+            accounts: 0,
+            transactions: 1,
+        },
+        ["transaction 0: blockhash not found".to_owned()],
+    );
     let told = worker.run();
     assert!(told[0].starts_with("a: error SimulationError"), "{told:?}");
     assert_eq!(told[1..], ["a: ready"]);

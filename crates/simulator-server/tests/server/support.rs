@@ -244,11 +244,15 @@ impl Rpc {
     }
 }
 
-/// Events without their sequence numbers, in short.
+/// Events without their sequence numbers, in short. Statuses are left out.
 pub(crate) fn shorten(events: &[Value]) -> Vec<String> {
     let short = |event: &Value| match (event["method"].as_str().unwrap(), &event["params"]) {
         (method, Value::Null) => method.to_owned(),
         (method, params) => format!("{method} {params}"),
     };
-    events.iter().map(short).collect()
+    events
+        .iter()
+        .filter(|event| event["method"] != "status")
+        .map(short)
+        .collect()
 }
