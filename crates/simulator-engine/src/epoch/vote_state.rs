@@ -156,9 +156,9 @@ mod tests {
 
     use super::*;
 
-    fn account(data: Vec<u8>, len: usize) -> AccountSharedData {
+    fn account(data: &[u8], len: usize) -> AccountSharedData {
         let mut account = AccountSharedData::new(5, len, &vote::ID);
-        account.data_as_mut_slice()[..data.len()].copy_from_slice(&data);
+        account.data_as_mut_slice()[..data.len()].copy_from_slice(data);
         account
     }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_newest_layout_is_read() {
-        let state = VoteState::of(&account(version_4(), VOTE_STATE_LEN)).expect("initialized");
+        let state = VoteState::of(&account(&version_4(), VOTE_STATE_LEN)).expect("initialized");
         assert_eq!(state.lamports, 5);
         assert_eq!(state.commission_bps, 725);
         assert!(state.has_bls_key);
@@ -208,7 +208,7 @@ mod tests {
             data.extend(0u64.to_le_bytes());
             data.extend([0; PRIOR_VOTERS_LEN]);
             history(&mut data);
-            let state = VoteState::of(&account(data, len)).expect("initialized");
+            let state = VoteState::of(&account(&data, len)).expect("initialized");
             assert_eq!(
                 (state.commission_bps, state.has_bls_key, state.credits),
                 (800, false, 55)
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn later_votes_are_taken_back() {
-        let state = VoteState::of(&account(version_4(), VOTE_STATE_LEN)).expect("initialized");
+        let state = VoteState::of(&account(&version_4(), VOTE_STATE_LEN)).expect("initialized");
         assert_eq!(state.clone().at_end_of(8), state);
         let earlier = state.clone().at_end_of(7);
         assert_eq!((earlier.credits, earlier.history.len()), (30, 1));
@@ -228,12 +228,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_vote_account_is_none() {
-        assert_eq!(VoteState::of(&account(vec![], VOTE_STATE_LEN)), None);
-        assert_eq!(VoteState::of(&account(version_4(), VOTE_STATE_LEN + 1)), None);
+        assert_eq!(VoteState::of(&account(&[], VOTE_STATE_LEN)), None);
+        assert_eq!(VoteState::of(&account(&version_4(), VOTE_STATE_LEN + 1)), None);
         let mut forged = version_4();
         forged[4 + 128 + 12 + 49..][..8].fill(0xff);
-        assert_eq!(VoteState::of(&account(forged, VOTE_STATE_LEN)), None);
-        let mut stranger = account(version_4(), VOTE_STATE_LEN);
+        assert_eq!(VoteState::of(&account(&forged, VOTE_STATE_LEN)), None);
+        let mut stranger = account(&version_4(), VOTE_STATE_LEN);
         stranger.set_owner(solana_sdk_ids::stake::ID);
         assert_eq!(VoteState::of(&stranger), None);
     }
