@@ -166,12 +166,15 @@ impl Manifest {
 
     /// Size of the archive's segments in bytes.
     pub fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size).sum()
+        self.segments
+            .iter()
+            .fold(0, |sum, segment| sum.saturating_add(segment.size))
     }
 
     /// Number of accounts in the keyframe at `slot`.
     pub fn accounts(&self, slot: Slot) -> u64 {
-        self.keyframe_segments(slot).map(|segment| segment.records).sum()
+        self.keyframe_segments(slot)
+            .fold(0, |sum, segment| sum.saturating_add(segment.records))
     }
 
     /// The block segments, in slot order.

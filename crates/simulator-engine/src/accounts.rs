@@ -8,8 +8,10 @@ use simulator_archive::Scope;
 use simulator_archive::model::Account;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
+use solana_sdk_ids::bpf_loader_upgradeable;
 
 use crate::bank_hash::LatticeHash;
+use crate::deployment;
 
 /// What is known about one address.
 ///
@@ -42,6 +44,8 @@ pub struct AccountBase {
     accounts: HashMap<Pubkey, AccountSharedData>,
     scope: Scope,
     lattice: OnceLock<LatticeHash>,
+    /// Accounts of code that say when it was deployed.
+    deployments: OnceLock<Vec<Pubkey>>,
 }
 
 impl AccountBase {
@@ -56,6 +60,7 @@ impl AccountBase {
             accounts,
             scope,
             lattice: OnceLock::new(),
+            deployments: OnceLock::new(),
         }
     }
 
@@ -75,6 +80,25 @@ impl AccountBase {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
+    }
+
+    /// The addresses of code that claims to be deployed after `slot`, sorted. Looked for once for all sessions.
+    pub(crate) fn deployed_after(&self, slot: u64) -> impl Iterator<Item = &Pubkey> {
+        let deployments = self.deployments.get_or_init(|| {
+            let dated = self
+                .accounts
+                .iter()
+                .filter(|(_, account)| deployment::is_after(account, 0));
+            let mut dated: Vec<_> = dated.map(|(address, _)| *address).collect();
+            dated.sort_unstable();
+            dated
+        });
+        let is_after = move |address: &&Pubkey| {
+            self.accounts
+                .get(*address)
+                .is_some_and(|account| deployment::is_after(account, slot))
+        };
+        deployments.iter().filter(is_after)
     }
 
     /// The sum over all accounts, computed once for all sessions.
@@ -134,6 +158,16 @@ impl AccountStore {
         self.base.scope == Scope::All || self.written.contains_key(address) || self.base.accounts.contains_key(address)
     }
 
+    /// Where an upgradeable program keeps its code, as its account says. (Layout: `UpgradeableLoaderState::Program`.)
+    pub(crate) fn program_data_address(&self, program: &Pubkey) -> Option<Pubkey> {
+        let account = self
+            .get(program)
+            .filter(|account| *account.owner() == bpf_loader_upgradeable::ID)?;
+        let (kind, rest) = account.data().split_first_chunk::<4>()?;
+        let address = rest.first_chunk::<32>()?;
+        (u32::from_le_bytes(*kind) == 2).then(|| Pubkey::new_from_array(*address))
+    }
+
     /// Stores an account. One without lamports ceases to exist.
     pub(crate) fn put(&mut self, address: Pubkey, account: AccountSharedData) {
         let account = (account.lamports() > 0).then_some(account);
@@ -143,6 +177,17 @@ impl AccountStore {
     /// Removes an account.
     pub(crate) fn remove(&mut self, address: &Pubkey) {
         self.replace(*address, None);
+    }
+
+    /// Moves deployments of the base that lie after `slot` to that slot.
+    pub(crate) fn limit_deployments(&mut self, slot: u64) {
+        let base = Arc::clone(&self.base);
+        for address in base.deployed_after(slot) {
+            if let Some(mut account) = self.get(address).cloned() {
+                deployment::limit_slot(&mut account, slot);
+                self.put(*address, account);
+            }
+        }
     }
 
     /// Notes that nothing stands at an address of which the base knows nothing.

@@ -24,8 +24,8 @@ pub(crate) struct BlockhashQueue {
     entries: HashMap<Hash, u64>,
     last_index: u64,
     last: RecentBlockhash,
-    /// Entries up to this index come from the sysvar, which is one entry shorter than the age rule reaches.
-    last_inherited_index: u64,
+    /// Until the newest entry is past this one, hashes that are still valid may be missing from the queue.
+    incomplete_until: Option<u64>,
 }
 
 /// What the queue says of a blockhash.
@@ -33,9 +33,10 @@ pub(crate) struct BlockhashQueue {
 pub(crate) enum BlockhashAge {
     /// It may be used.
     Valid,
-    /// It is not in the queue, but the start state did not hold the oldest hash that is still valid: it may be that
-    /// one. Only a transaction that is known to have been in a block may be given the benefit of the doubt.
-    PossiblyOldest,
+    /// It is not in the queue, but valid hashes are missing from it: that of age 150, which the sysvar of the start
+    /// state does not hold, or those of blocks that are not in the archive. Only a transaction that is known to have
+    /// been in a block may be given the benefit of the doubt.
+    PossiblyMissing,
     /// It may not be used.
     Invalid,
 }
@@ -54,7 +55,8 @@ impl BlockhashQueue {
             entries,
             last_index,
             last,
-            last_inherited_index: last_index,
+            // One entry less than the age rule reaches: the oldest valid hash is missing in the first block.
+            incomplete_until: (last_index + 1 >= MAX_PROCESSING_AGE).then_some(last_index),
         })
     }
 
@@ -79,14 +81,18 @@ impl BlockhashQueue {
         match self.entries.get(blockhash) {
             Some(index) if self.last_index - index <= MAX_PROCESSING_AGE => BlockhashAge::Valid,
             Some(_) => BlockhashAge::Invalid,
-            None if self.lacks_oldest() => BlockhashAge::PossiblyOldest,
+            None if self.is_incomplete() => BlockhashAge::PossiblyMissing,
             None => BlockhashAge::Invalid,
         }
     }
 
-    /// Whether the hash of age 150 is missing because the sysvar has only 150 entries: in the first block.
-    fn lacks_oldest(&self) -> bool {
-        self.last_index == self.last_inherited_index && self.last_index + 1 >= MAX_PROCESSING_AGE
+    /// Notes that blocks are missing before the next one that will be registered.
+    pub(crate) fn note_gap(&mut self) {
+        self.incomplete_until = Some(self.last_index + MAX_PROCESSING_AGE);
+    }
+
+    fn is_incomplete(&self) -> bool {
+        self.incomplete_until.is_some_and(|index| self.last_index <= index)
     }
 
     /// How many more blocks the blockhash may be used for, if it may be used now.
@@ -147,10 +153,22 @@ mod tests {
     #[test]
     fn only_the_first_block_after_a_full_sysvar_lacks_the_oldest_hash() {
         let mut full = queue(150);
-        assert_eq!(full.age(&hash(999)), BlockhashAge::PossiblyOldest);
+        assert_eq!(full.age(&hash(999)), BlockhashAge::PossiblyMissing);
         full.register(hash(150), 5000);
         assert_eq!(full.age(&hash(999)), BlockhashAge::Invalid);
         assert_eq!(queue(20).age(&hash(999)), BlockhashAge::Invalid);
+    }
+
+    #[test]
+    fn after_a_gap_hashes_may_be_missing_for_150_blocks() {
+        let mut queue = queue(20);
+        queue.note_gap();
+        for number in 0..150 {
+            queue.register(hash(1000 + number), 5000);
+            assert_eq!(queue.age(&hash(999)), BlockhashAge::PossiblyMissing);
+        }
+        queue.register(hash(2000), 5000);
+        assert_eq!(queue.age(&hash(999)), BlockhashAge::Invalid);
     }
 
     #[test]

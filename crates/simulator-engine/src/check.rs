@@ -101,7 +101,7 @@ impl Checker<'_> {
             return Ok(Some(nonce));
         }
         match (origin, age) {
-            (Origin::UserAnyBlockhash, _) | (Origin::Block, BlockhashAge::PossiblyOldest) => Ok(None),
+            (Origin::UserAnyBlockhash, _) | (Origin::Block, BlockhashAge::PossiblyMissing) => Ok(None),
             _ => Err(TransactionError::BlockhashNotFound),
         }
     }

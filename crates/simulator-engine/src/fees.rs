@@ -7,6 +7,8 @@ use solana_rent::Rent;
 use solana_sdk_ids::system_program;
 
 use crate::accounts::AccountStore;
+use crate::execute::Effects;
+use crate::runtime::Runtime;
 
 /// Share of the signature fees that is burnt, in percent. (Agave: `FeeRateGovernor::burn_percent`.)
 const BURN_PERCENT: u64 = 50;
@@ -23,35 +25,59 @@ pub(crate) struct CollectedFees {
 }
 
 impl CollectedFees {
+    /// Adds what one transaction paid. Only a user's transactions can pay more than fits.
+    pub(crate) fn add(&mut self, effects: &Effects) {
+        self.transaction = self.transaction.saturating_add(effects.transaction_fee);
+        self.priority = self.priority.saturating_add(effects.priority_fee);
+        self.signatures = self.signatures.saturating_add(effects.signatures);
+    }
+
     /// The part that goes to the leader. Priority fees are never burnt.
     fn leader_share(&self) -> u64 {
-        let burnt = self.transaction * BURN_PERCENT / 100;
-        self.priority + self.transaction - burnt
+        let burnt = u128::from(self.transaction) * u128::from(BURN_PERCENT) / 100;
+        let share = u128::from(self.priority) + u128::from(self.transaction) - burnt;
+        u64::try_from(share).unwrap_or(u64::MAX)
     }
 }
 
 /// What became of the leader's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeaderFee {
-    /// There was none, it was paid, or the rules burn it.
-    Settled,
-    /// No recorded reward says who the leader was; it was burnt.
+    /// There was none, or it was paid or burnt as on the chain.
+    AsRecorded,
+    /// This leader's share is another than on the chain.
+    Other(Pubkey),
+    /// No recorded reward says who the leader was, or rules that are not known here say who is paid; it was burnt.
     LeaderUnknown,
 }
 
 /// Pays the leader's share to the account that the recorded reward names.
-pub(crate) fn pay_leader(accounts: &mut AccountStore, rent: &Rent, block: &Block, fees: &CollectedFees) -> LeaderFee {
+pub(crate) fn pay_leader(
+    accounts: &mut AccountStore,
+    runtime: &Runtime,
+    block: &Block,
+    fees: &CollectedFees,
+) -> LeaderFee {
     let share = fees.leader_share();
-    if share == 0 {
-        return LeaderFee::Settled;
-    }
-    let Some(reward) = block.rewards.iter().find(|reward| reward.kind == Some(RewardKind::Fee)) else {
-        return LeaderFee::LeaderUnknown;
+    let reward = block.rewards.iter().find(|reward| reward.kind == Some(RewardKind::Fee));
+    let Some(reward) = reward else {
+        return if share == 0 {
+            LeaderFee::AsRecorded
+        } else {
+            LeaderFee::LeaderUnknown
+        };
     };
-    if let Some(account) = credited(accounts, rent, &reward.pubkey, share) {
-        accounts.put(reward.pubkey, account);
+    match credited(accounts, &runtime.rent, &reward.pubkey, share) {
+        Some(account) => accounts.put(reward.pubkey, account),
+        // With SIMD-0232 the fees may go to an account of another kind.
+        None if runtime.features.snapshot().custom_commission_collector => return LeaderFee::LeaderUnknown,
+        None => {}
     }
-    LeaderFee::Settled
+    if u64::try_from(reward.lamports) == Ok(share) {
+        LeaderFee::AsRecorded
+    } else {
+        LeaderFee::Other(reward.pubkey)
+    }
 }
 
 /// The leader's account with the share added, unless the rules forbid paying to it.
@@ -102,6 +128,16 @@ mod tests {
             signatures: 3,
         };
         assert_eq!(fees.leader_share(), 7 + 15_001 - 7_500);
+    }
+
+    #[test]
+    fn fees_beyond_all_lamports_do_not_overflow() {
+        let fees = CollectedFees {
+            transaction: u64::MAX,
+            priority: u64::MAX,
+            signatures: 1,
+        };
+        assert_eq!(fees.leader_share(), u64::MAX);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use simulator_archive::model::Outcome;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_runtime_transaction::transaction_meta::TransactionMeta;
-use solana_sdk_ids::bpf_loader_upgradeable;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
@@ -13,13 +12,13 @@ use crate::block::{DecodedBlock, first_signature};
 use crate::check::{Origin, Sanitized};
 use crate::divergence::differing_fields;
 use crate::execute::Effects;
+use crate::lineage::{Reached, Way};
 use crate::outcome;
 use crate::replay::{OpenSlot, Replay};
 use crate::report::{
     AccountDiff, AccountDiffs, Divergence, DivergenceClass, Execution, OutcomeField, Skip, TransactionReport,
     Unverifiable, Verdict,
 };
-use crate::runtime::program_data_address;
 
 /// What executing a transaction came to.
 pub(crate) struct Executed {
@@ -40,7 +39,7 @@ impl Replay {
             Some(signer) => Executed::skipped(transaction, Skip::IgnoredSigner(signer)),
             None => self.execute_and_commit(transaction, Origin::Block, recorded),
         };
-        let verdict = self.judge(&executed, recorded);
+        let verdict = self.judge(transaction, &executed, recorded);
         let report = TransactionReport {
             index: u32::try_from(index).unwrap_or(u32::MAX),
             signature: first_signature(transaction),
@@ -70,6 +69,9 @@ impl Replay {
         origin: Origin,
         recorded: Option<&Outcome>,
     ) -> Executed {
+        if let Some(table) = self.unknown_lookup_table(transaction) {
+            return Executed::skipped(transaction, Skip::UnknownAccount(table));
+        }
         let mut open = self.open.take().expect("callers have checked that a slot is open");
         let sanitized = self.machine(&open).sanitize(transaction.clone(), origin);
         let executed = match sanitized {
@@ -88,7 +90,7 @@ impl Replay {
         recorded: Option<&Outcome>,
     ) -> Executed {
         let keys = outcome::account_keys(transaction);
-        if let Some(unknown) = self.unknown_account(transaction, &keys, recorded) {
+        if let Some(unknown) = self.unknown_account(&keys, recorded) {
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
         let effects = match self.machine(open).execute(transaction, origin, &self.seen) {
@@ -96,9 +98,7 @@ impl Replay {
             Err(error) => return Executed::of(transaction, keys, Execution::Refused(error)),
         };
         self.seen.insert(*transaction.message_hash());
-        open.fees.transaction += effects.transaction_fee;
-        open.fees.priority += effects.priority_fee;
-        open.fees.signatures += effects.signatures;
+        open.fees.add(&effects);
         self.runtime.merge_programs(open.block.block().slot, &effects.programs);
         let (outcome, account_diffs) = self.commit(effects);
         let mut executed = Executed::of(transaction, keys, Execution::Processed(outcome));
@@ -118,14 +118,14 @@ impl Replay {
         (effects.outcome, diffs)
     }
 
+    fn unknown_lookup_table(&self, transaction: &VersionedTransaction) -> Option<Pubkey> {
+        let tables = lookup_tables(transaction);
+        tables.into_iter().find(|table| !self.accounts.is_known(table))
+    }
+
     /// The first account that the transaction needs and the archive says nothing of. What a recorded balance shows
     /// to be empty is known to be absent.
-    fn unknown_account(
-        &mut self,
-        transaction: &Sanitized,
-        keys: &[Pubkey],
-        recorded: Option<&Outcome>,
-    ) -> Option<Pubkey> {
+    fn unknown_account(&mut self, keys: &[Pubkey], recorded: Option<&Outcome>) -> Option<Pubkey> {
         if self.accounts.scope() == Scope::All {
             return None;
         }
@@ -136,42 +136,23 @@ impl Replay {
         }
         keys.iter()
             .copied()
-            .chain(self.program_data_of(transaction))
+            .chain(keys.iter().filter_map(|key| self.accounts.program_data_address(key)))
             .find(|key| !self.accounts.is_known(key))
     }
 
-    /// Where the code of the upgradeable programs that a transaction names is kept.
-    fn program_data_of(&self, transaction: &Sanitized) -> Vec<Pubkey> {
-        let is_upgradeable = |key: &&Pubkey| {
-            self.accounts
-                .get(key)
-                .is_some_and(|account| account.executable() && *account.owner() == bpf_loader_upgradeable::ID)
-        };
-        let message = solana_svm_transaction::svm_message::SVMMessage::account_keys(transaction);
-        message
-            .iter()
-            .filter(is_upgradeable)
-            .map(program_data_address)
-            .collect()
-    }
-
-    fn judge(&mut self, executed: &Executed, recorded: Option<&Outcome>) -> Verdict {
-        let inherited = self.lineage.of(&executed.account_keys);
-        if let Some(class) = inherited {
-            self.lineage.reach(&executed.writable_keys, class);
+    fn judge(
+        &mut self,
+        transaction: &VersionedTransaction,
+        executed: &Executed,
+        recorded: Option<&Outcome>,
+    ) -> Verdict {
+        let inherited = self.inherited(transaction, executed);
+        if let Some(inherited) = inherited {
+            let by = Reached::through_transaction(inherited.class);
+            self.lineage.reach(&executed.writable_keys, by);
         }
         match (&executed.execution, recorded) {
-            (Execution::Skipped(skip), _) => {
-                let class = match skip {
-                    Skip::IgnoredSigner(_) => DivergenceClass::Overridden,
-                    Skip::UnknownAccount(_) => DivergenceClass::UnknownAccount,
-                };
-                self.lineage.reach(&executed.writable_keys, class);
-                if matches!(skip, Skip::IgnoredSigner(_)) {
-                    self.proof.session_changed();
-                }
-                Verdict::Unverifiable(Unverifiable::Skipped(skip.clone()))
-            }
+            (Execution::Skipped(skip), _) => self.judge_skipped(executed, skip),
             (_, None) => Verdict::Unverifiable(Unverifiable::NoRecord),
             (Execution::Refused(_), Some(_)) => self.diverged(executed, vec![OutcomeField::Processed], inherited),
             (Execution::Processed(computed), Some(recorded)) => {
@@ -185,31 +166,54 @@ impl Replay {
         }
     }
 
-    fn diverged(
-        &mut self,
-        executed: &Executed,
-        fields: Vec<OutcomeField>,
-        inherited: Option<DivergenceClass>,
-    ) -> Verdict {
-        let class = inherited.unwrap_or(DivergenceClass::Engine);
-        self.lineage.reach(&executed.writable_keys, class);
-        Verdict::Diverged(Divergence {
-            fields,
-            class,
-            root: inherited.is_none(),
-        })
+    /// What has reached anything that a transaction depends on: its accounts, its lookup tables, and the code of the
+    /// programs that it invoked.
+    fn inherited(&self, transaction: &VersionedTransaction, executed: &Executed) -> Option<Reached> {
+        if self.lineage.is_empty() {
+            return None;
+        }
+        let code = executed
+            .programs
+            .iter()
+            .filter_map(|program| self.accounts.program_data_address(program));
+        let others: Vec<_> = code.chain(lookup_tables(transaction)).collect();
+        self.lineage.of(executed.account_keys.iter().chain(&others))
+    }
+
+    fn judge_skipped(&mut self, executed: &Executed, skip: &Skip) -> Verdict {
+        let by = match skip {
+            Skip::IgnoredSigner(_) => {
+                self.proof.session_changed();
+                Reached::OVERRIDDEN
+            }
+            Skip::UnknownAccount(_) => Reached::UNKNOWN,
+        };
+        self.lineage.reach(&executed.writable_keys, by);
+        Verdict::Unverifiable(Unverifiable::Skipped(skip.clone()))
+    }
+
+    /// What a divergence is put down to that follows from nothing before it.
+    pub(crate) fn default_class(&self) -> DivergenceClass {
+        if self.options.deviate() {
+            DivergenceClass::Overridden
+        } else {
+            DivergenceClass::Engine
+        }
+    }
+
+    fn diverged(&mut self, executed: &Executed, fields: Vec<OutcomeField>, inherited: Option<Reached>) -> Verdict {
+        let class = inherited.map_or(self.default_class(), |inherited| inherited.class);
+        self.lineage
+            .reach(&executed.writable_keys, Reached::through_transaction(class));
+        let root = inherited.is_none_or(|inherited| inherited.way == Way::Directly);
+        Verdict::Diverged(Divergence { fields, class, root })
     }
 }
 
 impl Executed {
     fn of(transaction: &Sanitized, account_keys: Vec<Pubkey>, execution: Execution) -> Self {
         let message = transaction.message();
-        let writable_keys = account_keys
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| message.is_writable(*index))
-            .map(|(_, key)| *key)
-            .collect();
+        let writable_keys = keys_where(&account_keys, |index| message.is_writable(index));
         let programs = outcome::invoked_programs(transaction, &account_keys, execution.outcome());
         Self {
             execution,
@@ -232,12 +236,7 @@ impl Executed {
     fn unresolved(transaction: &VersionedTransaction, execution: Execution) -> Self {
         let message = &transaction.message;
         let account_keys = message.static_account_keys().to_vec();
-        let writable_keys = account_keys
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| message.is_maybe_writable(*index, None))
-            .map(|(_, key)| *key)
-            .collect();
+        let writable_keys = keys_where(&account_keys, |index| message.is_maybe_writable(index, None));
         let mut programs: Vec<Pubkey> = Vec::new();
         for instruction in message.instructions() {
             let program = account_keys.get(usize::from(instruction.program_id_index));
@@ -251,6 +250,19 @@ impl Executed {
             account_diffs: Vec::new(),
         }
     }
+}
+
+fn lookup_tables(transaction: &VersionedTransaction) -> Vec<Pubkey> {
+    let lookups = transaction.message.address_table_lookups().unwrap_or_default();
+    lookups.iter().map(|lookup| lookup.account_key).collect()
+}
+
+fn keys_where(keys: &[Pubkey], wanted: impl Fn(usize) -> bool) -> Vec<Pubkey> {
+    keys.iter()
+        .enumerate()
+        .filter(|(index, _)| wanted(*index))
+        .map(|(_, key)| *key)
+        .collect()
 }
 
 /// What a write changed, if anything.

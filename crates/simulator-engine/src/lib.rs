@@ -16,6 +16,7 @@ mod block;
 mod blockhash_queue;
 mod callbacks;
 mod check;
+mod deployment;
 mod digest;
 mod divergence;
 mod epoch;

@@ -5,7 +5,7 @@ use agave_precompiles::get_precompiles;
 use solana_account::{AccountSharedData, WritableAccount};
 use solana_builtins::BUILTINS;
 use solana_pubkey::Pubkey;
-use solana_sdk_ids::native_loader;
+use solana_sdk_ids::{native_loader, sysvar};
 
 use crate::accounts::AccountStore;
 
@@ -19,6 +19,8 @@ pub(crate) fn supply(accounts: &mut AccountStore, features: &FeatureSet) {
             supply_one(accounts, &builtin.program_id, builtin.name.as_bytes());
         }
     }
+    // It is made for each transaction that names it, and no account stands behind it.
+    accounts.assume_absent(&sysvar::instructions::ID);
     for precompile in get_precompiles() {
         if precompile.feature.is_none_or(|feature| features.is_active(&feature)) {
             supply_one(accounts, &precompile.program_id, &[]);

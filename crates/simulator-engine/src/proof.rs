@@ -133,11 +133,17 @@ impl Proof {
         results
     }
 
-    /// Forgets the results so far; what has not been confirmed yet may still be.
-    pub(crate) fn reset_results(&mut self) {
-        let unavailable = self.results.unavailable;
+    /// Forgets the counts of the slots before the session, and which of them await confirmation. What was found wrong
+    /// stays known: the session starts from it.
+    pub(crate) fn begin_session(&mut self) {
+        let BankHashes {
+            unavailable,
+            first_difference,
+            ..
+        } = self.results;
         self.results = BankHashes {
             unavailable,
+            first_difference,
             ..BankHashes::default()
         };
         self.unconfirmed.clear();

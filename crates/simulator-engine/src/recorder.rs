@@ -15,6 +15,18 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// Forgets totals and digest, but not what could not be reproduced: the session starts from its consequences.
+    pub(crate) fn begin_session(&mut self) {
+        let unreproduced = std::mem::take(&mut self.summary.unreproduced);
+        *self = Self {
+            summary: Summary {
+                unreproduced,
+                ..Summary::default()
+            },
+            hasher: ResultHasher::default(),
+        };
+    }
+
     pub(crate) fn begin_slot(&mut self, slot: Slot) {
         self.summary.first_slot.get_or_insert(slot);
         self.summary.last_slot = Some(slot);

@@ -42,6 +42,13 @@ pub struct ReplayOptions {
     pub account_diffs: AccountDiffs,
 }
 
+impl ReplayOptions {
+    /// Whether blocks are executed under other rules than the chain's. Ignored signers count where they sign.
+    pub(crate) fn deviate(&self) -> bool {
+        self.extra_compute_units > 0 || self.features != FeatureChoice::Accounts
+    }
+}
+
 /// Where a replay stands in its open slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -141,6 +148,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tip {
     pub(crate) slot: Slot,
+    /// Its epoch, or that of the last block which the archive holds, if this one is missing.
+    pub(crate) epoch: u64,
     pub(crate) block_height: u64,
     /// Signatures of its processed transactions.
     pub(crate) signatures: u64,
@@ -166,12 +175,16 @@ impl Replay {
     /// A sysvar that a replay needs is not among the accounts, or the virtual machine refuses the features.
     pub fn new(base: Arc<AccountBase>, options: ReplayOptions) -> Result<Self, SetupError> {
         let mut accounts = AccountStore::new(base);
-        let proof = Proof::new(&accounts);
+        let mut proof = Proof::new(&accounts);
+        if options.deviate() {
+            proof.session_changed();
+        }
         let feature_set = features::initial(&options.features, &accounts);
         if accounts.scope() == Scope::Listed {
             natives::supply(&mut accounts, &feature_set);
         }
         let clock = Clock::read(&accounts)?;
+        accounts.limit_deployments(clock.slot);
         let runtime = Runtime::new(feature_set, &accounts, clock.slot)?;
         let recent = sysvars::read_recent_blockhashes(&accounts)?;
         let blockhashes = BlockhashQueue::from_sysvar(&recent)
@@ -191,6 +204,7 @@ impl Replay {
             payout: None,
             tip: Tip {
                 slot: clock.slot,
+                epoch: clock.epoch,
                 block_height: clock.slot,
                 signatures: 0,
                 recorded_bank_hash: None,
@@ -253,13 +267,18 @@ impl Replay {
         Ok(self.end_slot(&open))
     }
 
-    /// Executes a whole block on the way to where the session begins: as the chain did, without the user's options, and
-    /// without a trace in totals and digest.
+    /// Executes a whole block on the way to where the session begins: as the chain did, without the user's options but
+    /// for the features, which hold from the start. It leaves no trace in totals and digest; what could not be
+    /// reproduced on the way is still counted.
     ///
     /// # Errors
     /// As [`open_slot`](Self::open_slot).
     pub fn fast_forward(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
-        let options = std::mem::take(&mut self.options);
+        let neutral = ReplayOptions {
+            features: self.options.features.clone(),
+            ..ReplayOptions::default()
+        };
+        let options = std::mem::replace(&mut self.options, neutral);
         let executed = self.execute_whole(block);
         self.options = options;
         self.phase = Phase::FastForward;
@@ -276,8 +295,8 @@ impl Replay {
     pub(crate) fn begin_session(&mut self) {
         if self.phase == Phase::FastForward {
             self.phase = Phase::Session;
-            self.recorder = Recorder::default();
-            self.proof.reset_results();
+            self.recorder.begin_session();
+            self.proof.begin_session();
             self.accounts.begin_session();
         }
     }
@@ -397,9 +416,8 @@ impl Replay {
     /// Goes on to a block whose parent is not in the archive. A list of some accounts makes no promise that every
     /// block is there; what the missing ones changed is not known.
     fn skip_missing_blocks(&mut self, block: &Block) {
-        if block.parent_slot != self.tip.slot {
-            self.recorder.unreproduced(Unreproduced::MissingBlocks, block.slot);
-        }
+        self.recorder.unreproduced(Unreproduced::MissingBlocks, block.slot);
+        self.blockhashes.note_gap();
         if block.previous_blockhash != self.blockhashes.last().blockhash {
             self.register_blockhash(block.previous_blockhash);
         }

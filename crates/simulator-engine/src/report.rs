@@ -90,7 +90,8 @@ pub struct Divergence {
     pub fields: Vec<OutcomeField>,
     /// What the difference is put down to.
     pub class: DivergenceClass,
-    /// Whether this is where it began: no account of the transaction was written by an earlier divergence.
+    /// Whether this is where it began: no transaction before it passed the cause on to one of its accounts. What the user
+    /// changed directly is a cause, not a divergence.
     pub root: bool,
 }
 

@@ -171,7 +171,7 @@ impl Runtime {
         // What is deployed now is first executed in the next slot, so it is verified by that epoch's rules.
         let deployment = self
             .processor
-            .program_runtime_environment_for_epoch(self.epoch_schedule.get_epoch(slot + 1));
+            .program_runtime_environment_for_epoch(self.epoch_schedule.get_epoch(slot.saturating_add(1)));
         TransactionProcessingEnvironment {
             blockhash: last.blockhash,
             blockhash_lamports_per_signature: last.lamports_per_signature,

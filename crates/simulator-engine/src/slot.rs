@@ -9,6 +9,7 @@ use solana_sdk_ids::incinerator;
 use crate::bank_hash::SlotIdentity;
 use crate::block::DecodedBlock;
 use crate::fees::{self, CollectedFees, LeaderFee};
+use crate::lineage::Reached;
 use crate::replay::{OpenSlot, Replay, SlotError, Tip};
 use crate::report::{ProofUnavailable, SlotReport, Unreproduced};
 use crate::sysvars::{self, Clock};
@@ -22,7 +23,7 @@ impl Replay {
         self.runtime.enter_slot(block.slot);
         self.fee_rate = self.fee_rate.next(self.tip.signatures);
         let clock = self.next_clock(block)?;
-        if clock.epoch > self.runtime.epoch_schedule.get_epoch(self.tip.slot) {
+        if clock.epoch > self.tip.epoch {
             epoch::begin(self, block)?;
         }
         epoch::distribute_rewards(self, block);
@@ -33,7 +34,7 @@ impl Replay {
         clock.write(&mut self.accounts, &rent);
         self.runtime.fill_sysvar_cache(&self.accounts);
         let environment = self.runtime.environment(block.slot, self.blockhashes.last());
-        let block_height = block.block_height.unwrap_or(self.tip.block_height + 1);
+        let block_height = block.block_height.unwrap_or(self.tip.block_height.saturating_add(1));
         Ok(OpenSlot {
             next_batch: 0,
             block_height,
@@ -67,7 +68,7 @@ impl Replay {
         let schedule = &self.runtime.epoch_schedule;
         let epoch = schedule.get_epoch(block.slot);
         let unix_timestamp = block.block_time.unwrap_or(parent.unix_timestamp);
-        let starts_epoch = epoch != schedule.get_epoch(self.tip.slot);
+        let starts_epoch = epoch != self.tip.epoch;
         let clock = Clock {
             slot: block.slot,
             epoch_start_timestamp: if starts_epoch {
@@ -90,9 +91,7 @@ impl Replay {
         let rent = self.runtime.rent.clone();
         self.register_blockhash(block.blockhash);
         self.seen.close_block();
-        if fees::pay_leader(&mut self.accounts, &rent, block, &open.fees) == LeaderFee::LeaderUnknown {
-            self.recorder.unreproduced(Unreproduced::LeaderFee, block.slot);
-        }
+        self.settle_fees(open);
         sysvars::add_to_slot_history(&mut self.accounts, &rent, block.slot);
         if self.accounts.get(&incinerator::ID).is_some() {
             self.accounts.remove(&incinerator::ID);
@@ -100,6 +99,7 @@ impl Replay {
         let bank_hash = self.prove_slot(open);
         self.tip = Tip {
             slot: block.slot,
+            epoch: self.runtime.epoch_schedule.get_epoch(block.slot),
             block_height: open.block_height,
             signatures: open.fees.signatures,
             recorded_bank_hash: block.bank_hash,
@@ -107,6 +107,19 @@ impl Replay {
         SlotReport {
             slot: block.slot,
             bank_hash,
+        }
+    }
+
+    fn settle_fees(&mut self, open: &OpenSlot) {
+        let block = open.block.block();
+        match fees::pay_leader(&mut self.accounts, &self.runtime, block, &open.fees) {
+            LeaderFee::AsRecorded => {}
+            LeaderFee::Other(leader) => {
+                // Whatever changed the fees of the block now reaches its leader.
+                let class = self.lineage.cause().unwrap_or_else(|| self.default_class());
+                self.lineage.reach([&leader], Reached::through_transaction(class));
+            }
+            LeaderFee::LeaderUnknown => self.recorder.unreproduced(Unreproduced::LeaderFee, block.slot),
         }
     }
 

@@ -192,7 +192,7 @@ pub(crate) fn add_to_slot_history(accounts: &mut AccountStore, rent: &Rent, slot
         }
         let (byte, bit) = slot_history_bit(slot);
         data[byte] |= bit;
-        put_u64(data, SLOT_HISTORY_NEXT_OFFSET, slot + 1);
+        put_u64(data, SLOT_HISTORY_NEXT_OFFSET, slot.saturating_add(1));
     });
 }
 

@@ -10,9 +10,12 @@ use solana_transaction::versioned::VersionedTransaction;
 
 use crate::block::first_signature;
 use crate::check::{Origin, Sanitized};
+use crate::deployment;
+use crate::lineage::Reached;
 use crate::outcome;
 use crate::replay::{OpenSlot, Replay, SlotError};
-use crate::report::{AccountDiff, DivergenceClass, Execution};
+use crate::report::{AccountDiff, Execution};
+use crate::sysvars::{self, Clock};
 
 /// The owners of accounts that hold code.
 const LOADERS: [Pubkey; 4] = [
@@ -20,6 +23,18 @@ const LOADERS: [Pubkey; 4] = [
     bpf_loader::ID,
     bpf_loader_upgradeable::ID,
     loader_v4::ID,
+];
+
+/// The sysvars that the virtual machine keeps a copy of.
+const SYSVARS: [Pubkey; 8] = [
+    sysvar::clock::ID,
+    sysvar::epoch_rewards::ID,
+    sysvar::epoch_schedule::ID,
+    sysvar::last_restart_slot::ID,
+    sysvar::recent_blockhashes::ID,
+    sysvar::rent::ID,
+    sysvar::slot_hashes::ID,
+    sysvar::stake_history::ID,
 ];
 
 /// A user's transaction, executed in the open slot.
@@ -69,20 +84,56 @@ pub struct SimulateOptions {
 
 impl Replay {
     /// Sets an account, effective at once. Without lamports it ceases to exist.
-    pub fn set_account(&mut self, address: Pubkey, account: AccountSharedData) {
+    ///
+    /// Two things in it follow the session whatever the account says, because the runtime cannot work against them:
+    /// code counts as deployed in the slot before the open one at the latest, so that it can be called at once, and
+    /// the Clock's slot and epochs are those of the session.
+    pub fn set_account(&mut self, address: Pubkey, mut account: AccountSharedData) {
         self.begin_session();
         self.proof.session_changed();
-        self.lineage.reach([&address], DivergenceClass::Overridden);
+        self.lineage.reach([&address], Reached::OVERRIDDEN);
+        deployment::limit_slot(&mut account, self.slot().saturating_sub(1));
+        let clock = Clock::read(&self.accounts).ok();
         let holds_code = |account: &AccountSharedData| account.executable() || LOADERS.contains(account.owner());
         let changes_code = self.accounts.get(&address).is_some_and(holds_code) || holds_code(&account);
-        let changes_sysvar = *account.owner() == sysvar::ID;
         self.accounts.put(address, account);
+        if address == sysvar::clock::ID {
+            self.keep_clock_in_step(clock);
+        }
         if changes_code {
             self.runtime.forget_programs(self.slot(), &self.accounts);
-        } else if changes_sysvar {
-            self.runtime.processor.reset_sysvar_cache();
-            self.runtime.fill_sysvar_cache(&self.accounts);
         }
+        if SYSVARS.contains(&address) {
+            self.take_over_sysvars();
+        }
+    }
+
+    /// Gives the Clock that the user set the slot and epochs of the one it replaces.
+    fn keep_clock_in_step(&mut self, replaced: Option<Clock>) {
+        let (Some(replaced), Ok(set)) = (replaced, Clock::read(&self.accounts)) else {
+            return;
+        };
+        let clock = Clock {
+            unix_timestamp: set.unix_timestamp,
+            epoch_start_timestamp: set.epoch_start_timestamp,
+            ..replaced
+        };
+        clock.write(&mut self.accounts, &self.runtime.rent);
+    }
+
+    /// Has the rest of the open slot see the sysvar accounts as they are now. One that cannot be read stays as it was.
+    fn take_over_sysvars(&mut self) {
+        if let Ok(rent) = sysvars::read_rent(&self.accounts) {
+            self.runtime.rent = rent.clone();
+            if let Some(open) = &mut self.open {
+                open.environment.rent = rent;
+            }
+        }
+        if let Ok(schedule) = sysvars::read_epoch_schedule(&self.accounts) {
+            self.runtime.epoch_schedule = schedule;
+        }
+        self.runtime.processor.reset_sysvar_cache();
+        self.runtime.fill_sysvar_cache(&self.accounts);
     }
 
     /// Executes a user's transaction in the open slot, after everything that is already in it. Signatures are not
@@ -99,7 +150,7 @@ impl Replay {
         let signature = first_signature(transaction);
         if executed.execution.outcome().is_some() {
             self.proof.session_changed();
-            self.lineage.reach(&executed.writable_keys, DivergenceClass::Overridden);
+            self.lineage.reach(&executed.writable_keys, Reached::OVERRIDDEN);
             self.recorder.injected(&signature, &executed.execution);
         }
         Ok(InjectedTransaction {

@@ -9,7 +9,7 @@ use simulator_engine::{
     ReplayOptions, SimulateOptions, Skip, SlotError, Unverifiable, Verdict,
 };
 use simulator_testkit::edit;
-use solana_account::{AccountSharedData, ReadableAccount};
+use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
 use solana_hash::Hash;
 use solana_keypair::{Keypair, Signer};
 use solana_pubkey::Pubkey;
@@ -197,10 +197,7 @@ fn what_follows_from_a_users_change_is_said_to() {
     let Verdict::Diverged(divergence) = &first.verdict else {
         panic!("{:?}", first.verdict)
     };
-    assert_eq!(
-        (divergence.class, divergence.root),
-        (DivergenceClass::Overridden, false)
-    );
+    assert_eq!((divergence.class, divergence.root), (DivergenceClass::Overridden, true));
     for report in &reports {
         if let Verdict::Diverged(divergence) = &report.verdict {
             assert_eq!(divergence.class, DivergenceClass::Overridden, "{report:?}");
@@ -326,12 +323,16 @@ fn a_program_can_be_replaced_while_the_replay_runs() {
     replaced.set_data_from_slice(replay.account(&token).known().expect("and the token program").data());
     replay.set_account(memo, replaced);
     replay.close_slot().expect("the block is done");
-    let (mut invoked, mut diverged) = (0, 0);
+    let (mut invoked, mut diverged) = (0u64, 0u64);
     for block in &ledger.blocks[11..] {
         for report in execute_slot(&mut replay, block).0 {
             if report.programs.contains(&memo) {
                 invoked += 1;
-                diverged += u64::from(matches!(report.verdict, Verdict::Diverged(_)));
+                let Verdict::Diverged(divergence) = &report.verdict else {
+                    continue;
+                };
+                assert_eq!(divergence.class, DivergenceClass::Overridden);
+                diverged += 1;
             }
         }
     }
@@ -348,4 +349,115 @@ fn a_feature_can_be_left_out() {
     });
     execute_all(&mut replay, &ledger.blocks);
     assert!(replay.summary().diverged > 0);
+}
+
+/// Where the sample keeps the code of its stake program.
+fn stake_code() -> Pubkey {
+    let stake = Pubkey::from_str_const("Stake11111111111111111111111111111111111111");
+    let loader = Pubkey::from_str_const("BPFLoaderUpgradeab1e11111111111111111111111");
+    Pubkey::find_program_address(&[stake.as_ref()], &loader).0
+}
+
+#[test]
+fn code_from_a_later_state_of_the_chain_can_be_called_at_once() {
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    replay
+        .open_slot(Arc::clone(&ledger.blocks[0]))
+        .expect("the first block");
+    let mut code = replay
+        .account(&stake_code())
+        .known()
+        .expect("the sample has the stake program");
+    let mut data = code.data().to_vec();
+    data[4..12].copy_from_slice(&1_000_000u64.to_le_bytes());
+    code.set_data_from_slice(&data);
+    replay.set_account(stake_code(), code);
+    while let Some(reports) = replay.execute_batch().expect("a slot is open") {
+        assert!(
+            reports.iter().all(|report| report.verdict == Verdict::Matched),
+            "{reports:#?}"
+        );
+    }
+    replay.close_slot().expect("the block is done");
+    execute_all(&mut replay, &ledger.blocks[1..]);
+    assert_eq!(replay.summary().diverged, 0);
+}
+
+#[test]
+fn code_that_claims_to_be_from_the_future_does_not_stop_a_replay() {
+    let ledger = Loaded::edited_sample(|directory| {
+        edit::edit_account(directory, &stake_code(), |account| {
+            account.data[4..12].copy_from_slice(&u64::MAX.to_le_bytes());
+        })
+        .expect("it is listed");
+    });
+    let mut replay = ledger.replay();
+    execute_all(&mut replay, &ledger.blocks);
+    assert_eq!((replay.summary().matched, replay.summary().diverged), (478, 0));
+}
+
+#[test]
+fn a_clock_that_the_user_sets_keeps_to_the_slot_of_the_session() {
+    let clock = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
+    let ledger = Loaded::sample();
+    let mut replay = ledger.replay();
+    replay
+        .open_slot(Arc::clone(&ledger.blocks[0]))
+        .expect("the first block");
+    let mut account = replay.account(&clock).known().expect("every ledger has a clock");
+    let mut data = account.data().to_vec();
+    data[..8].copy_from_slice(&7u64.to_le_bytes());
+    data[32..40].copy_from_slice(&1_000_000i64.to_le_bytes());
+    account.set_data_from_slice(&data);
+    replay.set_account(clock, account);
+    let set = replay.account(&clock).known().expect("it was set");
+    assert_eq!(set.data()[..8], 36u64.to_le_bytes());
+    assert_eq!(set.data()[32..40], 1_000_000i64.to_le_bytes());
+    while replay.execute_batch().expect("a slot is open").is_some() {}
+    replay.close_slot().expect("the block is done");
+    execute_all(&mut replay, &ledger.blocks[1..]);
+}
+
+#[test]
+fn everything_that_follows_from_an_injected_transaction_is_put_down_to_the_user() {
+    let ledger = Loaded::sample();
+    let mut replay = open_session(&ledger);
+    let sent = payment(
+        &Pubkey::new_from_array([7; 32]),
+        SOL,
+        replay.latest_blockhash().blockhash,
+    );
+    replay.inject(&sent).expect("a slot is open");
+    replay.close_slot().expect("the block is done");
+    for block in &ledger.blocks[1..] {
+        for report in execute_slot(&mut replay, block).0 {
+            if let Verdict::Diverged(divergence) = &report.verdict {
+                // The fee of the transaction went to the leader, who votes.
+                assert_eq!(divergence.class, DivergenceClass::Overridden, "{report:?}");
+            }
+        }
+    }
+    assert!(replay.summary().diverged > 0);
+}
+
+#[test]
+fn a_fast_forward_gives_the_session_that_begins_there() {
+    let ledger = Loaded::sample();
+    let options = ReplayOptions {
+        extra_compute_units: 1,
+        ..ReplayOptions::default()
+    };
+    let mut straight = ledger.replay_with(options.clone());
+    let mut forwarded = ledger.replay_with(options);
+    execute_all(&mut straight, &ledger.blocks);
+    for block in &ledger.blocks[..10] {
+        forwarded.fast_forward(Arc::clone(block)).expect("the block follows");
+    }
+    execute_all(&mut forwarded, &ledger.blocks[10..]);
+    let (all, rest) = (straight.summary(), forwarded.summary());
+    assert_eq!((all.slots, rest.slots), (21, 11));
+    assert_eq!(rest.first_slot, Some(ledger.blocks[10].block().slot));
+    assert_ne!(straight.result_digest(), forwarded.result_digest());
+    assert_eq!(crate::support::dump(&straight), crate::support::dump(&forwarded));
 }
