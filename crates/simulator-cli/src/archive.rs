@@ -4,35 +4,35 @@ mod import;
 mod inspect;
 mod verify;
 
-use simulator_archive::ArchiveError;
-use simulator_archive::import::ImportError;
 use thiserror::Error;
 
 use crate::args::ArchiveCommand;
 use crate::exit::Exit;
 use crate::output::OutputError;
+use crate::prepare::PrepareError;
 use crate::progress::Visibility;
 use crate::signals;
 
 /// Why a command on an archive failed.
 #[derive(Debug, Error)]
 pub(crate) enum ArchiveCommandError {
-    #[error("cannot import {ledger}")]
-    Import {
-        ledger: String,
-        #[source]
-        source: Box<ImportError>,
-    },
-    #[error("cannot open the archive {archive}")]
-    Open {
-        archive: String,
-        #[source]
-        source: Box<ArchiveError>,
-    },
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
+}
+
+impl ArchiveCommandError {
+    /// The exit code for this error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Prepare(error) => error.exit(),
+            Self::Output(error) => error.exit(),
+            Self::Signals(_) => Exit::Failed,
+        }
+    }
 }
 
 /// Runs the command, or stops it where it is when a signal asks for that.
@@ -49,13 +49,4 @@ pub(crate) async fn archive(command: ArchiveCommand, visibility: Visibility) -> 
         result = work => result,
         () = stop.cancelled() => Ok(Exit::Interrupted),
     }
-}
-
-async fn open(location: &str) -> Result<simulator_archive::Archive, ArchiveCommandError> {
-    simulator_archive::Archive::open(location)
-        .await
-        .map_err(|error| ArchiveCommandError::Open {
-            archive: location.to_owned(),
-            source: Box::new(error),
-        })
 }

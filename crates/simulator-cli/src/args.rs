@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use solana_pubkey::Pubkey;
 
-pub(crate) use values::{AddressFile, ApiKey, FeaturesArg, NamedKey};
+pub(crate) use values::{AddressFile, ApiKey, FeaturesArg, NamedKey, NamedKeyError};
 
 const SETTINGS_HELP: &str = "\
 Options may also come from the environment (SIM_ARCHIVE, SIM_SERVER, SIM_API_KEY, ...; several values
@@ -19,7 +19,7 @@ line wins over the environment, which wins over the file. SIM_LOG chooses what i
 error, for example SIM_LOG=debug.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a gate was broken, 4 server or archive
-unreachable, 130 interrupted.";
+unreachable or connection lost, 130 interrupted.";
 
 /// Replay, serve and inspect recorded Solana history.
 #[derive(Debug, Parser)]
@@ -46,18 +46,25 @@ pub(crate) enum Command {
     Archive(ArchiveCommand),
 }
 
-/// `sim run`.
+/// Where recorded history comes from.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// Archive or ledger directory to replay, with a server inside this process; may be repeated
+pub(crate) struct PlaceArgs {
+    /// Archive or ledger directory, opened with a server inside this process; may be repeated
     #[arg(long, value_name = "PATH_OR_URL")]
     pub(crate) archive: Vec<String>,
-    /// Server to replay on, for example ws://127.0.0.1:8900
+    /// Server to ask, for example ws://127.0.0.1:8900
     #[arg(long, value_name = "WS_URL", conflicts_with = "archive")]
     pub(crate) server: Option<String>,
     /// Key for the server
     #[arg(long, value_name = "KEY")]
     pub(crate) api_key: Option<ApiKey>,
+}
+
+/// `sim run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 
     /// First slot to replay [default: the first one there is]
     #[arg(long, value_name = "N", help_heading = "Range")]
@@ -97,7 +104,7 @@ pub(crate) struct RunArgs {
         help_heading = "Output"
     )]
     pub(crate) subscriptions: Vec<Subscription>,
-    /// Report every transaction, not only those that diverged
+    /// Report every transaction, not only those that diverged; files always do
     #[arg(long, help_heading = "Output")]
     pub(crate) transactions: bool,
     /// File for the report: .json, .jsonl, or a directory for Parquet tables
@@ -141,21 +148,14 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: SocketAddr,
     /// Key that clients may use, and a name for it; may be repeated. Without one any key will do, on loopback only
     #[arg(long, value_name = "NAME=KEY")]
-    pub(crate) api_key: Vec<NamedKey>,
+    pub(crate) api_key: Vec<ApiKey>,
 }
 
 /// `sim ranges`.
 #[derive(Debug, Args)]
 pub(crate) struct RangesArgs {
-    /// Archive or ledger directory to look into; may be repeated
-    #[arg(long, value_name = "PATH_OR_URL")]
-    pub(crate) archive: Vec<String>,
-    /// Server to ask, for example ws://127.0.0.1:8900
-    #[arg(long, value_name = "WS_URL", conflicts_with = "archive")]
-    pub(crate) server: Option<String>,
-    /// Key for the server
-    #[arg(long, value_name = "KEY")]
-    pub(crate) api_key: Option<ApiKey>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Print a JSON array instead of the table
     #[arg(long)]
     pub(crate) json: bool,

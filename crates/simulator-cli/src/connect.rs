@@ -7,7 +7,7 @@ use simulator_client::BacktestClient;
 use thiserror::Error;
 
 pub(crate) use self::local::{LocalServer, LocalServerError};
-pub(crate) use self::reach::{ReachError, reach};
+pub(crate) use self::reach::{ReachError, is_lost, is_lost_call, reach};
 use crate::args::ApiKey;
 use crate::exit::Exit;
 use crate::place::Place;
@@ -44,7 +44,8 @@ impl ConnectError {
     /// The exit code for this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Prepare(_) | Self::Server(_) => Exit::Failed,
+            Self::Prepare(error) => error.exit(),
+            Self::Server(_) => Exit::Failed,
         }
     }
 }

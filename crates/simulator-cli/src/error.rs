@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use crate::archive::ArchiveCommandError;
 use crate::exit::Exit;
-use crate::output::OutputError;
 use crate::ranges::RangesError;
 use crate::run::RunError;
 use crate::serve::ServeError;
@@ -25,8 +24,6 @@ pub(crate) enum CliError {
     Ranges(#[from] RangesError),
     #[error(transparent)]
     Archive(#[from] ArchiveCommandError),
-    #[error(transparent)]
-    Output(#[from] OutputError),
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -39,8 +36,8 @@ impl CliError {
             Self::Run(error) => error.exit(),
             Self::Serve(error) => error.exit(),
             Self::Ranges(error) => error.exit(),
-            Self::Output(error) if error.is_broken_pipe() => Exit::Done,
-            Self::Archive(_) | Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Archive(error) => error.exit(),
+            Self::Runtime(_) => Exit::Failed,
         }
     }
 

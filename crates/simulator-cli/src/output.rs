@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::exit::Exit;
+
 /// Where a report goes, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OutputKind {
@@ -61,9 +63,12 @@ impl OutputError {
         }
     }
 
-    /// Whether the reader went away, which is not an error of ours.
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        self.source.kind() == io::ErrorKind::BrokenPipe
+    /// The exit code for this error: that the reader went away is none of ours.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.source.kind() {
+            io::ErrorKind::BrokenPipe => Exit::Done,
+            _ => Exit::Failed,
+        }
     }
 
     /// Says which file it was.

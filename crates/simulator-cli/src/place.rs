@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::args::ApiKey;
+use crate::args::{ApiKey, PlaceArgs};
 
 /// Where to look.
 #[derive(Debug)]
@@ -22,13 +22,16 @@ pub(crate) enum PlaceError {
     Scheme { url: String },
 }
 
-impl Place {
+impl TryFrom<PlaceArgs> for Place {
+    type Error = PlaceError;
+
     /// Of what clap lets through at most one is given.
-    pub(crate) fn new(
-        archives: Vec<String>,
-        server: Option<String>,
-        api_key: Option<ApiKey>,
-    ) -> Result<Self, PlaceError> {
+    fn try_from(args: PlaceArgs) -> Result<Self, PlaceError> {
+        let PlaceArgs {
+            archive: archives,
+            server,
+            api_key,
+        } = args;
         match server {
             Some(url) if url.starts_with("ws://") || url.starts_with("wss://") => Ok(Self::Server { url, api_key }),
             Some(url) => Err(PlaceError::Scheme { url }),
@@ -44,8 +47,15 @@ mod tests {
 
     #[test]
     fn server_is_a_websocket() {
-        assert!(Place::new(vec![], Some("wss://host".into()), None).is_ok());
-        let error = Place::new(vec![], Some("http://host".into()), None).expect_err("http");
+        let server = |url: &str| {
+            Place::try_from(PlaceArgs {
+                archive: vec![],
+                server: Some(url.to_owned()),
+                api_key: None,
+            })
+        };
+        assert!(server("wss://host").is_ok());
+        let error = server("http://host").expect_err("http");
         insta::assert_snapshot!(error, @r#""http://host" is not the address of a server: it has to begin with ws:// or wss://"#);
     }
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 
 use simulator_archive::import::{ImportError, ImportOptions, ImportProgress, ledger};
-use simulator_archive::{Archive, ArchiveError, Manifest};
+use simulator_archive::{Archive, ArchiveError, LocationError, Manifest};
 use tempfile::TempDir;
 use thiserror::Error;
 
+use crate::exit::Exit;
 use crate::progress::{Progress, Unit, Visibility};
 
 /// The names that tell a ledger directory.
@@ -20,7 +21,7 @@ pub(crate) struct Prepared {
     _temporary: Vec<TempDir>,
 }
 
-/// Why a ledger directory could not be imported.
+/// Why an archive could not be opened, or a ledger directory not imported.
 #[derive(Debug, Error)]
 pub(crate) enum PrepareError {
     #[error("cannot make a temporary directory")]
@@ -39,6 +40,27 @@ pub(crate) enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// The exit code for this error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Open { source, .. } => archive_exit(source),
+            Self::Temporary(_) | Self::Import { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// The exit code where an archive cannot be opened. It could not be reached if its store failed; a place where nothing
+/// is, or something else, was reached.
+pub(crate) fn archive_exit(error: &ArchiveError) -> Exit {
+    match error {
+        ArchiveError::Io { .. } | ArchiveError::Location(LocationError::Io { .. } | LocationError::Store { .. }) => {
+            Exit::Unreachable
+        }
+        _ => Exit::Failed,
+    }
+}
+
 impl Prepared {
     /// Imports each place that is a ledger directory into a temporary archive. The others have to be archives.
     pub(crate) async fn new(places: &[String], visibility: Visibility) -> Result<Self, PrepareError> {
@@ -52,7 +74,8 @@ impl Prepared {
                 prepared.locations.push(directory.path().to_string_lossy().into_owned());
                 prepared._temporary.push(directory);
             } else {
-                check(place).await?;
+                // It is opened only to say by which name it was given if it is none.
+                open_archive(place).await?;
                 prepared.locations.push(place.clone());
             }
         }
@@ -65,28 +88,28 @@ impl Prepared {
     }
 }
 
+/// Opens an archive.
+pub(crate) async fn open_archive(location: &str) -> Result<Archive, PrepareError> {
+    Archive::open(location).await.map_err(|error| PrepareError::Open {
+        archive: location.to_owned(),
+        source: Box::new(error),
+    })
+}
+
 /// Imports a ledger directory and shows how far that is.
-pub(crate) async fn import_shown(ledger: &Path, out: &str, visibility: Visibility) -> Result<Manifest, ImportError> {
+pub(crate) async fn import_shown(ledger: &Path, out: &str, visibility: Visibility) -> Result<Manifest, PrepareError> {
     let progress = Progress::start(visibility, Unit::Bytes, 0, "importing");
     let show = |import: ImportProgress| progress.set(import.bytes_read, import.bytes_total);
     let result = ledger::import(ledger, out, ImportOptions::default(), show).await;
     progress.clear();
-    result
+    result.map_err(|error| PrepareError::Import {
+        ledger: ledger.display().to_string(),
+        source: Box::new(error),
+    })
 }
 
 fn is_ledger(place: &Path) -> bool {
     BLOCKS.iter().any(|name| place.join(name).is_file()) && !place.join(simulator_archive::MANIFEST_NAME).is_file()
-}
-
-/// Opens an archive only to say by which name it was given if it is none.
-async fn check(place: &str) -> Result<(), PrepareError> {
-    match Archive::open(place).await {
-        Ok(_archive) => Ok(()),
-        Err(error) => Err(PrepareError::Open {
-            archive: place.to_owned(),
-            source: Box::new(error),
-        }),
-    }
 }
 
 async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareError> {
@@ -95,10 +118,35 @@ async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareE
         .tempdir()
         .map_err(PrepareError::Temporary)?;
     let out = directory.path().to_string_lossy().into_owned();
-    let result = import_shown(Path::new(place), &out, visibility).await;
-    result.map_err(|error| PrepareError::Import {
-        ledger: place.to_owned(),
-        source: Box::new(error),
-    })?;
+    import_shown(Path::new(place), &out, visibility).await?;
     Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_is_none_was_reached() {
+        let location = || "x".to_owned();
+        let exit = |source: ArchiveError| {
+            let source = Box::new(source);
+            PrepareError::Open {
+                archive: location(),
+                source,
+            }
+            .exit()
+        };
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(exit(ArchiveError::NotAnArchive { location: location() }), Exit::Failed);
+        let location_errors = [
+            LocationError::NotFound { location: location() },
+            LocationError::Io {
+                location: location(),
+                source: denied(),
+            },
+        ];
+        let exits = location_errors.map(|error| exit(error.into()));
+        assert_eq!(exits, [Exit::Failed, Exit::Unreachable]);
+    }
 }

@@ -37,9 +37,9 @@ impl RangesError {
         match self {
             Self::Place(_) => Exit::Usage,
             Self::Connect(error) => error.exit(),
-            Self::Reach(ReachError::Unreachable { .. }) => Exit::Unreachable,
-            Self::Output(error) if error.is_broken_pipe() => Exit::Done,
-            Self::Reach(ReachError::Refused(_)) | Self::Output(_) | Self::Signals(_) => Exit::Failed,
+            Self::Reach(error) => error.exit(),
+            Self::Output(error) => error.exit(),
+            Self::Signals(_) => Exit::Failed,
         }
     }
 }
@@ -56,13 +56,8 @@ struct Range {
 
 /// Lists ranges, or stops when a signal asks for that.
 pub(crate) async fn ranges(args: RangesArgs, visibility: Visibility) -> Result<Exit, RangesError> {
-    let RangesArgs {
-        archive,
-        server,
-        api_key,
-        json,
-    } = args;
-    let place = Place::new(archive, server, api_key)?;
+    let RangesArgs { place, json } = args;
+    let place = Place::try_from(place)?;
     let stop = signals::stop_requested().map_err(RangesError::Signals)?;
     tokio::select! {
         ranges = list(place, visibility) => print_ranges(&ranges?, json).map(|()| Exit::Done),

@@ -42,7 +42,13 @@ use crate::signals;
 
 /// Replays a range and reports it.
 pub(crate) async fn run(args: RunArgs, visibility: Visibility) -> Result<Exit, RunError> {
-    let RunOptions { place, replay: options } = RunOptions::try_from(args)?;
+    let RunOptions {
+        place,
+        changes,
+        replay: options,
+    } = RunOptions::try_from(args)?;
+    // What the user gives is read before anything is imported, started or written.
+    let changes = LoadedChanges::load(changes)?;
     let run = Run {
         visibility,
         stop: signals::stop_requested().map_err(RunError::Signals)?,
@@ -52,7 +58,7 @@ pub(crate) async fn run(args: RunArgs, visibility: Visibility) -> Result<Exit, R
         connection = Connection::open(place, visibility) => connection?,
         () = run.stop.cancelled() => return Ok(Exit::Interrupted),
     };
-    let result = run.replay(connection.client(), options).await;
+    let result = run.replay(connection.client(), changes, options).await;
     connection.close().await;
     result
 }
@@ -65,7 +71,12 @@ struct Run {
 }
 
 impl Run {
-    async fn replay(&self, client: &BacktestClient, options: ReplayOptions) -> Result<Exit, RunError> {
+    async fn replay(
+        &self,
+        client: &BacktestClient,
+        changes: LoadedChanges,
+        options: ReplayOptions,
+    ) -> Result<Exit, RunError> {
         let Some(plan) = self.plan(client, &options).await? else {
             return Ok(Exit::Interrupted);
         };
@@ -74,7 +85,15 @@ impl Run {
         let programs = options.programs.iter().map(ToString::to_string).collect();
         let (parallel, max_divergence) = (options.parallel, options.max_divergence);
         let progress = self.progress(&plan);
-        let common = Arc::new(self.common(client, options, Meter::new(progress.clone()))?);
+        let common = Arc::new(Common {
+            client: client.clone(),
+            changes,
+            detail: options.detail,
+            filter: ProgramFilter::new(options.programs),
+            advance: options.advance,
+            stop: self.stop.child_token(),
+            meter: Meter::new(progress.clone()),
+        });
         let replayed = Sessions {
             common,
             ranges: &plan.sessions,
@@ -120,18 +139,6 @@ impl Run {
             progress.note(&format!("note: nobody offers slots {gap}; they are left out"));
         }
         progress
-    }
-
-    fn common(&self, client: &BacktestClient, options: ReplayOptions, meter: Meter) -> Result<Common, RunError> {
-        Ok(Common {
-            client: client.clone(),
-            changes: LoadedChanges::load(options.changes)?,
-            detail: options.detail,
-            filter: ProgramFilter::new(options.programs),
-            advance: options.advance,
-            stop: self.stop.child_token(),
-            meter,
-        })
     }
 }
 

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use simulator_server::{ApiKey, BindError, Server, ServerConfig};
 use thiserror::Error;
 
-use crate::args::{NamedKey, ServeArgs};
+use crate::args::{NamedKey, NamedKeyError, ServeArgs};
 use crate::exit::Exit;
 use crate::output::OutputError;
-use crate::prepare::{PrepareError, Prepared};
+use crate::prepare::{PrepareError, Prepared, archive_exit};
 use crate::progress::Visibility;
 use crate::signals;
 use crate::stdout::print;
@@ -23,6 +23,8 @@ pub(crate) enum ServeError {
         "{listen} can be reached from other machines, and without --api-key NAME=KEY anybody there could use the server; give a key, or listen on 127.0.0.1"
     )]
     Open { listen: SocketAddr },
+    #[error(transparent)]
+    Key(#[from] NamedKeyError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error(transparent)]
@@ -39,8 +41,11 @@ impl ServeError {
     /// The exit code for this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Nothing | Self::Open { .. } => Exit::Usage,
-            Self::Prepare(_) | Self::Bind(_) | Self::Serve(_) | Self::Output(_) | Self::Signals(_) => Exit::Failed,
+            Self::Nothing | Self::Open { .. } | Self::Key(_) => Exit::Usage,
+            Self::Prepare(error) => error.exit(),
+            Self::Bind(BindError::Archive(error)) => archive_exit(error),
+            Self::Output(error) => error.exit(),
+            Self::Bind(_) | Self::Serve(_) | Self::Signals(_) => Exit::Failed,
         }
     }
 }
@@ -55,13 +60,11 @@ pub(crate) async fn serve(args: ServeArgs, visibility: Visibility) -> Result<Exi
     if places.is_empty() {
         return Err(ServeError::Nothing);
     }
-    let keys = api_key
-        .iter()
-        .map(|NamedKey { name, key }| ApiKey::new(name, key.reveal()))
-        .collect();
+    let keys = api_key.iter().map(NamedKey::parse);
+    let keys = keys.map(|named| named.map(|NamedKey { name, key }| ApiKey::new(name, key.reveal())));
     let config = ServerConfig {
         listen,
-        keys,
+        keys: keys.collect::<Result<_, NamedKeyError>>()?,
         ..ServerConfig::local(Vec::new())
     };
     if config.is_open_to_others() {

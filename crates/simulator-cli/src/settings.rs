@@ -34,6 +34,8 @@ pub(crate) enum SettingsError {
     File(#[from] SettingsFileError),
     #[error("{origin}: {}", first_line(error))]
     Value { origin: Origin, error: clap::Error },
+    #[error("--api-key is for a server, and --archive needs none; leave one of them out")]
+    KeyForArchive,
     #[error("{origin}: write it as true or false, not as {value:?}")]
     Flag { origin: Origin, value: String },
     #[error(
@@ -78,6 +80,9 @@ pub(crate) fn complete(
         return Ok(args);
     };
     let mut given = Given::by(command, matches);
+    if given.key_for_archive() {
+        return Err(SettingsError::KeyForArchive);
+    }
     for layer in [Layer::Environment(environment), Layer::File(file)] {
         let found = layer.settings(command, &given);
         for setting in &found {
@@ -149,6 +154,14 @@ impl<'a> Given<'a> {
     fn extend(&mut self, settings: Vec<Setting<'_>>) {
         self.ids
             .extend(settings.into_iter().map(|setting| setting.arg.get_id().to_string()));
+    }
+
+    /// Whether a client's key stands beside an archive. That is a mistake only where both are on the command line: a key
+    /// in the environment waits for whichever server is asked next.
+    fn key_for_archive(&self) -> bool {
+        let has = |name: &str| self.ids.iter().any(|id| id == name);
+        let asks_servers = settable(self.command).any(|arg| arg.get_id() == "server");
+        asks_servers && has("api_key") && has("archive")
     }
 
     /// Whether the option, or one that excludes it, has a value.

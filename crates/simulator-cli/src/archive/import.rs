@@ -10,12 +10,7 @@ use crate::progress::Visibility;
 /// Imports a ledger directory and prints what came of it.
 pub(super) async fn import(args: ImportArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
     let ImportArgs { ledger, out } = args;
-    let manifest = import_shown(&ledger, &out, visibility)
-        .await
-        .map_err(|error| ArchiveCommandError::Import {
-            ledger: ledger.display().to_string(),
-            source: Box::new(error),
-        })?;
+    let manifest = import_shown(&ledger, &out, visibility).await?;
     print_archive(&manifest)?;
     Ok(Exit::Done)
 }

@@ -3,16 +3,17 @@
 use serde::Serialize;
 use simulator_archive::{Manifest, Scope};
 
-use super::{ArchiveCommandError, open};
+use super::ArchiveCommandError;
 use crate::args::ArchiveArgs;
 use crate::exit::Exit;
 use crate::output::OutputError;
+use crate::prepare::open_archive;
 use crate::report::Grouped;
 use crate::stdout::{name_value_table, print, print_json};
 
 /// Prints what an archive holds.
 pub(super) async fn inspect(args: ArchiveArgs) -> Result<Exit, ArchiveCommandError> {
-    let archive = open(&args.archive).await?;
+    let archive = open_archive(&args.archive).await?;
     if args.json {
         let inspection = Inspection::of(archive.manifest());
         print_json(&inspection)?;

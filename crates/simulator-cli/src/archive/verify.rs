@@ -5,18 +5,19 @@ use std::io::{self, Write};
 use serde::Serialize;
 use simulator_archive::{VerifyProgress, VerifyReport};
 
-use super::{ArchiveCommandError, open};
+use super::ArchiveCommandError;
 use crate::args::ArchiveArgs;
 use crate::error::chain;
 use crate::exit::Exit;
 use crate::output::OutputError;
+use crate::prepare::open_archive;
 use crate::progress::{Progress, Unit, Visibility};
 use crate::report::Grouped;
 use crate::stdout::{print, print_json};
 
 /// Reads every byte of an archive. What is wrong goes to standard error, and the exit code is that of a failure.
 pub(super) async fn verify(args: ArchiveArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
-    let archive = open(&args.archive).await?;
+    let archive = open_archive(&args.archive).await?;
     let size = archive.manifest().size();
     let progress = Progress::start(visibility, Unit::Bytes, size, "verifying");
     let report = simulator_archive::verify(&archive, |so_far| progress.set(so_far.bytes, size)).await;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use simulator_client::{BacktestClientError, BacktestClientResult};
+use simulator_client::rpc::RpcCallError;
+use simulator_client::{BacktestClientError, BacktestClientResult, HttpError};
 use thiserror::Error;
+
+use crate::exit::Exit;
 
 /// How long to wait before each further attempt. One attempt more than there are delays is made.
 const RETRY_DELAYS: [Duration; 3] = [
@@ -23,6 +26,17 @@ pub(crate) enum ReachError {
     },
     #[error(transparent)]
     Refused(Box<BacktestClientError>),
+}
+
+impl ReachError {
+    /// The exit code for this error.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Refused(error) if is_lost(error) => Exit::Unreachable,
+            Self::Refused(_) => Exit::Failed,
+        }
+    }
 }
 
 /// Makes a call that opens a connection, and makes it again while the server is out of reach.
@@ -54,6 +68,26 @@ fn is_out_of_reach(error: &BacktestClientError) -> bool {
         BacktestClientError::Timeout { action, .. } => *action == "connect",
         _ => false,
     }
+}
+
+/// Whether the server could not be reached any more. What the server answered, however bad, is not that.
+pub(crate) fn is_lost(error: &BacktestClientError) -> bool {
+    match error {
+        BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. } => true,
+        BacktestClientError::Http { source, .. } => is_lost_request(source),
+        BacktestClientError::Rpc(error) => is_lost_call(error),
+        error => is_out_of_reach(error),
+    }
+}
+
+/// The same for a call over JSON-RPC.
+pub(crate) fn is_lost_call(error: &RpcCallError) -> bool {
+    matches!(error, RpcCallError::Http { source, .. } if is_lost_request(source))
+}
+
+/// A connection that was refused, broke, or stayed silent. A request that could not be built is not worth another try.
+fn is_lost_request(error: &HttpError) -> bool {
+    matches!(error, HttpError::Request(_) | HttpError::Timeout { .. }) && error.is_retryable()
 }
 
 #[cfg(test)]
@@ -94,6 +128,27 @@ mod tests {
             outcomes(4).await,
             (Err(ReachError::Unreachable { attempts: 4, .. }), 4)
         ));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_answers_is_lost() {
+        // Port 1 is one that nobody listens on.
+        let rpc = simulator_client::rpc::RpcEndpoint::new("http://127.0.0.1:1").expect("an address");
+        let error = rpc.get_replay_summary().await.expect_err("nobody is there");
+        assert!(is_lost_call(&error), "{error:?}");
+        assert!(is_lost(&error.into()));
+    }
+
+    #[test]
+    fn an_answer_is_no_loss() {
+        let too_long = RpcCallError::Http {
+            method: "getReplayOutcomes".to_owned(),
+            source: HttpError::TooLong { limit: 1 },
+        };
+        assert!(!is_lost(&too_long.into()));
+        assert!(!is_lost(&BacktestClientError::AlreadyCompleted));
+        assert!(is_lost(&BacktestClientError::Closed { reason: None }));
+        assert!(is_lost(&out_of_reach()));
     }
 
     #[tokio::test(start_paused = true)]

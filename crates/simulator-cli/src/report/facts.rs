@@ -7,24 +7,27 @@ use serde::Serialize;
 pub(crate) struct Facts {
     pub(crate) metadata: Metadata,
     pub(crate) summary: Summary,
-    pub(crate) bank_hashes: BankHashes,
-    pub(crate) unreproduced: Vec<Unreproduced>,
+    /// `None` for a run that was interrupted: its sessions were further than what was written.
+    pub(crate) bank_hashes: Option<BankHashes>,
+    /// `None` for a run that was interrupted.
+    pub(crate) unreproduced: Option<Vec<Unreproduced>>,
 }
 
 /// What was run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Metadata {
     pub(crate) start_slot: u64,
-    pub(crate) end_slot: u64,
+    /// The last slot that was written, if the run was interrupted; `None` if none was.
+    pub(crate) end_slot: Option<u64>,
     /// Programs that the report is limited to; empty for all.
     pub(crate) program_id: Vec<String>,
     /// Sessions in slot order.
     pub(crate) session_ids: Vec<String>,
     /// When the run began, RFC 3339.
     pub(crate) timestamp: String,
-    /// Digests of the archives in slot order, separated by commas.
-    pub(crate) archive: String,
-    pub(crate) engine: String,
+    /// Digests of the archives in slot order, separated by commas; `None` if no session could tell it.
+    pub(crate) archive: Option<String>,
+    pub(crate) engine: Option<String>,
     /// `None` for a run that was interrupted.
     pub(crate) result_digest: Option<String>,
     /// Whether the whole range was replayed.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BankHashes, DivergenceRow, Facts, Sink, SlotRecord};
+use super::{BankHashes, DivergenceRow, Facts, Metadata, Sink, SlotRecord, Unreproduced};
 use crate::output::OutputError;
 use crate::stdout::name_value_table;
 
@@ -61,16 +61,8 @@ pub(crate) fn print_table(to: &mut dyn Write, facts: &Facts, divergences: &First
 
 fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     let Facts { metadata, summary, .. } = facts;
-    let range = format!("{} to {}", metadata.start_slot, metadata.end_slot);
     let mut rows = vec![
-        (
-            "range",
-            if metadata.complete {
-                range
-            } else {
-                format!("{range} (interrupted)")
-            },
-        ),
+        ("range", range(metadata)),
         ("slots", format!("{} with a block", Grouped(summary.slots))),
         (
             "transactions",
@@ -85,16 +77,35 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
         ("diverged", Grouped(summary.diverged).to_string()),
         ("unverifiable", Grouped(summary.unverifiable).to_string()),
         ("compute units", Grouped(summary.compute_units).to_string()),
-        ("bank hashes", bank_hashes(&facts.bank_hashes)),
-        ("unreproduced", unreproduced(facts)),
+        (
+            "bank hashes",
+            unless_interrupted(facts.bank_hashes.as_ref(), bank_hashes),
+        ),
+        (
+            "unreproduced",
+            unless_interrupted(facts.unreproduced.as_deref(), unreproduced),
+        ),
         ("wall time", format!("{:.2} s", summary.wall_seconds)),
         ("speed", speed(facts)),
     ];
     if let Some(digest) = &metadata.result_digest {
         rows.push(("result digest", digest.clone()));
     }
-    rows.extend(metadata.archive.split(',').map(|digest| ("archive", digest.to_owned())));
+    let archives = metadata.archive.iter().flat_map(|digests| digests.split(','));
+    rows.extend(archives.map(|digest| ("archive", digest.to_owned())));
     rows
+}
+
+fn range(metadata: &Metadata) -> String {
+    let interrupted = if metadata.complete { "" } else { " (interrupted)" };
+    match metadata.end_slot {
+        Some(end) => format!("{} to {end}{interrupted}", metadata.start_slot),
+        None => format!("nothing from {}{interrupted}", metadata.start_slot),
+    }
+}
+
+fn unless_interrupted<T: ?Sized>(known: Option<&T>, text: impl FnOnce(&T) -> String) -> String {
+    known.map_or_else(|| "not known: the run was interrupted".to_owned(), text)
 }
 
 fn bank_hashes(hashes: &BankHashes) -> String {
@@ -127,8 +138,7 @@ fn bank_hashes(hashes: &BankHashes) -> String {
     text
 }
 
-fn unreproduced(facts: &Facts) -> String {
-    let items = &facts.unreproduced;
+fn unreproduced(items: &[Unreproduced]) -> String {
     if items.is_empty() {
         return "nothing".to_owned();
     }

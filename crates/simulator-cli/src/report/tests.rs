@@ -13,12 +13,12 @@ fn facts() -> Facts {
     Facts {
         metadata: Metadata {
             start_slot: 36,
-            end_slot: 59,
+            end_slot: Some(59),
             program_id: vec![],
             session_ids: vec!["backtest_1".into()],
             timestamp: "2026-08-24T10:00:00Z".into(),
-            archive: "ab".repeat(32),
-            engine: "0.1.0".into(),
+            archive: Some("ab".repeat(32)),
+            engine: Some("0.1.0".into()),
             result_digest: Some("cd".repeat(32)),
             complete: true,
         },
@@ -33,12 +33,12 @@ fn facts() -> Facts {
             compute_units: 1_374_561,
             wall_seconds: 0.5,
         },
-        bank_hashes: BankHashes {
+        bank_hashes: Some(BankHashes {
             agreed: 20,
             not_recorded: 1,
             ..BankHashes::default()
-        },
-        unreproduced: vec![],
+        }),
+        unreproduced: Some(vec![]),
     }
 }
 
@@ -176,27 +176,52 @@ fn table_of_a_run_that_diverged() {
 }
 
 #[test]
-fn table_of_a_run_that_was_interrupted_over_listed_accounts() {
+fn table_of_a_run_that_was_interrupted() {
     let mut facts = facts();
     facts.metadata.complete = false;
     facts.metadata.result_digest = None;
-    facts.bank_hashes = BankHashes {
+    facts.bank_hashes = None;
+    facts.unreproduced = None;
+    insta::assert_snapshot!(table(&facts, 0));
+}
+
+#[test]
+fn table_of_a_run_that_was_interrupted_before_it_wrote_anything() {
+    let mut facts = facts();
+    facts.metadata = Metadata {
+        complete: false,
+        end_slot: None,
+        archive: None,
+        engine: None,
+        result_digest: None,
+        ..facts.metadata
+    };
+    let text = table(&facts, 0);
+    assert!(text.contains("nothing from 36 (interrupted)"), "{text}");
+    assert!(!text.contains("archive"), "{text}");
+}
+
+#[test]
+fn table_of_a_run_over_listed_accounts() {
+    let mut facts = facts();
+    facts.bank_hashes = Some(BankHashes {
         unavailable: Some("the archive lists only some accounts".into()),
         ..BankHashes::default()
-    };
-    facts.unreproduced = vec![Unreproduced {
+    });
+    facts.unreproduced = Some(vec![Unreproduced {
         kind: "blockTime".into(),
         count: 2,
         first_slot: 41,
         reason: "the block's time is not recorded".into(),
-    }];
+    }]);
     insta::assert_snapshot!(table(&facts, 0));
 }
 
 #[test]
 fn table_names_the_first_bank_hash_that_differs() {
     let mut facts = facts();
-    facts.bank_hashes.differed = 2;
-    facts.bank_hashes.first_difference = Some(41);
+    let hashes = facts.bank_hashes.get_or_insert_default();
+    hashes.differed = 2;
+    hashes.first_difference = Some(41);
     insta::assert_snapshot!(table(&facts, 0));
 }

@@ -99,6 +99,11 @@ impl Collector {
 }
 
 impl Written {
+    /// The last slot that was written, if any was.
+    pub(super) fn last_slot(&self) -> Option<u64> {
+        (self.slots > 0).then_some(self.totals.slot)
+    }
+
     fn add(&mut self, row: &SlotRow) {
         self.slots += 1;
         self.totals.slot = row.slot;

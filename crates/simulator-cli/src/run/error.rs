@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use super::inputs::InputError;
 use super::options::RunOptionsError;
 use super::plan::{PlanError, SlotRange};
-use crate::connect::{ConnectError, ReachError};
+use crate::connect::{ConnectError, ReachError, is_lost, is_lost_call};
 use crate::exit::Exit;
 use crate::output::OutputError;
 
@@ -74,10 +74,10 @@ impl RunError {
         match self {
             Self::Options(_) => Exit::Usage,
             Self::Connect(error) => error.exit(),
-            Self::Ranges(error) => reach_exit(error),
+            Self::Ranges(error) => error.exit(),
             Self::Session { source, .. } => source.exit(),
-            Self::Output(error) if error.is_broken_pipe() => Exit::Done,
-            Self::Input(_) | Self::Plan(_) | Self::Output(_) | Self::Writer(_) | Self::Signals(_) => Exit::Failed,
+            Self::Output(error) => error.exit(),
+            Self::Input(_) | Self::Plan(_) | Self::Writer(_) | Self::Signals(_) => Exit::Failed,
         }
     }
 }
@@ -85,8 +85,10 @@ impl RunError {
 impl SessionError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Create(error) => reach_exit(error),
+            Self::Create(error) => error.exit(),
             Self::Client(error) if is_lost(error) => Exit::Unreachable,
+            Self::Program { source, .. } if is_lost_program(source) => Exit::Unreachable,
+            Self::Output(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -104,17 +106,36 @@ impl From<RpcCallError> for SessionError {
     }
 }
 
-/// Whether the connection of a session was lost.
-fn is_lost(error: &BacktestClientError) -> bool {
-    matches!(
-        error,
-        BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. }
-    )
+/// Whether the server was lost while it was asked about a program.
+fn is_lost_program(error: &ProgramModError) -> bool {
+    matches!(error, ProgramModError::Rpc { source } if is_lost_call(source))
 }
 
-fn reach_exit(error: &ReachError) -> Exit {
-    match error {
-        ReachError::Unreachable { .. } => Exit::Unreachable,
-        ReachError::Refused(_) => Exit::Failed,
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use simulator_client::HttpError;
+
+    use super::*;
+
+    fn unanswered() -> RpcCallError {
+        RpcCallError::Http {
+            method: "getReplaySummary".to_owned(),
+            source: HttpError::Timeout {
+                limit: Duration::from_secs(1),
+            },
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_lost_is_out_of_reach_whatever_it_was_asked() {
+        let program = SessionError::Program {
+            program: Pubkey::default(),
+            source: Box::new(unanswered().into()),
+        };
+        assert_eq!(SessionError::from(unanswered()).exit(), Exit::Unreachable);
+        assert_eq!(program.exit(), Exit::Unreachable);
+        assert_eq!(SessionError::Stopped.exit(), Exit::Failed);
     }
 }

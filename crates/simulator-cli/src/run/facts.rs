@@ -36,11 +36,8 @@ pub(super) fn facts(
         timestamp,
         wall,
     } = circumstances;
-    let end_slot = if complete {
-        span.last
-    } else {
-        written.totals.slot.max(span.first)
-    };
+    let end_slot = if complete { Some(span.last) } else { written.last_slot() };
+    let ends = contributing(ends, end_slot);
     let digest = if complete {
         Some(result_digest(ends)?.to_string())
     } else {
@@ -50,23 +47,26 @@ pub(super) fn facts(
         start_slot: span.first,
         end_slot,
         program_id: programs,
-        session_ids: ends
-            .iter()
-            .map(|end| end.id.clone())
-            .filter(|id| !id.is_empty())
-            .collect(),
+        session_ids: ends.iter().map(|end| end.id.clone()).collect(),
         timestamp: timestamp.to_rfc3339_opts(SecondsFormat::Secs, true),
-        archive: distinct(ends, |summary| &summary.archive_digest).join(","),
-        engine: distinct(ends, |summary| &summary.engine).join(","),
+        archive: distinct(ends, |summary| &summary.archive_digest),
+        engine: distinct(ends, |summary| &summary.engine),
         result_digest: digest,
         complete,
     };
     Ok(Facts {
         metadata,
         summary: summary(written, wall),
-        bank_hashes: bank_hashes(ends),
-        unreproduced: unreproduced(ends),
+        bank_hashes: complete.then(|| bank_hashes(ends)),
+        unreproduced: complete.then(|| unreproduced(ends)),
     })
+}
+
+/// Sessions of which something was written, or nothing was there to be written. What those behind the last written slot
+/// computed was dropped.
+fn contributing(ends: &[SessionEnd], last_slot: Option<u64>) -> &[SessionEnd] {
+    let count = ends.partition_point(|end| last_slot.is_some_and(|last| end.range.first <= last));
+    &ends[..count]
 }
 
 fn summaries(ends: &[SessionEnd]) -> impl Iterator<Item = &ReplaySummary> {
@@ -89,14 +89,12 @@ fn result_digest(ends: &[SessionEnd]) -> Result<Digest, SessionError> {
     Ok(combine(digests.collect::<Result<_, SessionError>>()?))
 }
 
-/// The values of a text that most sessions share, in the order in which they first appear.
-fn distinct(ends: &[SessionEnd], text: impl Fn(&ReplaySummary) -> &String) -> Vec<String> {
+/// The values of a text that most sessions share, in the order in which they first appear. `None` if there is none.
+fn distinct(ends: &[SessionEnd], text: impl Fn(&ReplaySummary) -> &String) -> Option<String> {
     let mut seen = BTreeSet::new();
-    summaries(ends)
-        .map(text)
-        .filter(|text| seen.insert(text.as_str()))
-        .cloned()
-        .collect()
+    let texts = summaries(ends).map(text).map(String::as_str);
+    let texts: Vec<_> = texts.filter(|text| !text.is_empty() && seen.insert(*text)).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 fn summary(written: &Written, wall: Duration) -> Summary {
@@ -170,46 +168,65 @@ mod tests {
         }
     }
 
-    fn facts_of(ends: &[SessionEnd]) -> Facts {
-        let circumstances = Circumstances {
+    fn circumstances() -> Circumstances {
+        Circumstances {
             span: SlotRange { first: 10, last: 29 },
             programs: vec![],
             timestamp: DateTime::UNIX_EPOCH,
             wall: Duration::from_millis(1500),
-        };
+        }
+    }
+
+    fn facts_of(ends: &[SessionEnd]) -> Facts {
         let totals = SlotRow {
             slot: 15,
             total: 3,
             ..SlotRow::default()
         };
-        facts(circumstances, ends, &Written { slots: 2, totals }).expect("good digests")
+        facts(circumstances(), ends, &Written { slots: 2, totals }).expect("good digests")
     }
 
     #[test]
     fn sessions_are_added_up() {
         let facts = facts_of(&[end(10, "01", true), end(20, "02", true)]);
-        assert_eq!(facts.bank_hashes.agreed, 4);
-        assert_eq!((facts.metadata.end_slot, facts.summary.wall_seconds), (29, 1.5));
-        assert_eq!(facts.metadata.archive, "aa".repeat(32));
+        assert_eq!(facts.bank_hashes.map(|hashes| hashes.agreed), Some(4));
+        assert_eq!((facts.metadata.end_slot, facts.summary.wall_seconds), (Some(29), 1.5));
+        assert_eq!(facts.metadata.archive, Some("aa".repeat(32)));
         assert_eq!(facts.metadata.session_ids, ["id10", "id20"]);
         assert_eq!(facts.metadata.result_digest.map(|digest| digest.len()), Some(64));
     }
 
     #[test]
     fn an_interrupted_run_ends_where_it_was_and_has_no_digest() {
-        let facts = facts_of(&[end(10, "01", false)]);
-        assert_eq!((facts.metadata.end_slot, facts.metadata.result_digest), (15, None));
+        // Slot 15 is the last that was written; what the session at 20 computed never was.
+        let facts = facts_of(&[end(10, "01", false), end(20, "02", true)]);
+        assert_eq!(
+            (facts.metadata.end_slot, facts.metadata.result_digest),
+            (Some(15), None)
+        );
+        assert_eq!(facts.metadata.session_ids, ["id10"]);
+        assert_eq!((facts.bank_hashes, facts.unreproduced), (None, None));
+        assert_eq!(facts.metadata.archive, Some("aa".repeat(32)));
+    }
+
+    #[test]
+    fn an_interrupted_run_that_wrote_nothing_says_nothing() {
+        let ends = [end(10, "01", false)];
+        let facts = facts(circumstances(), &ends, &Written::default()).expect("no digests");
+        let Metadata {
+            end_slot,
+            session_ids,
+            archive,
+            engine,
+            ..
+        } = facts.metadata;
+        assert_eq!((end_slot, archive, engine), (None, None, None));
+        assert!(session_ids.is_empty());
     }
 
     #[test]
     fn a_digest_that_is_none_is_refused() {
-        let circumstances = Circumstances {
-            span: SlotRange { first: 10, last: 19 },
-            programs: vec![],
-            timestamp: DateTime::UNIX_EPOCH,
-            wall: Duration::ZERO,
-        };
-        let error = facts(circumstances, &[end(10, "xy", true)], &Written::default()).expect_err("not hexadecimal");
+        let error = facts(circumstances(), &[end(10, "xy", true)], &Written::default()).expect_err("not hexadecimal");
         assert!(matches!(error, SessionError::Digest { .. }));
     }
 }

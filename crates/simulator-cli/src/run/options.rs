@@ -11,11 +11,13 @@ use super::plan::{End, Wanted};
 use crate::args::{AddressFile, FeaturesArg, RunArgs, Subscription};
 use crate::output::{OutputKind, OutputNameError};
 use crate::place::{Place, PlaceError};
+use crate::report::Transactions;
 
 /// What `sim run` does, and where.
 #[derive(Debug)]
 pub(crate) struct RunOptions {
     pub(crate) place: Place,
+    pub(crate) changes: Changes,
     pub(crate) replay: ReplayOptions,
 }
 
@@ -23,7 +25,6 @@ pub(crate) struct RunOptions {
 #[derive(Debug)]
 pub(crate) struct ReplayOptions {
     pub(crate) wanted: Wanted,
-    pub(crate) changes: Changes,
     pub(crate) detail: Detail,
     pub(crate) programs: BTreeSet<Pubkey>,
     pub(crate) output: Option<OutputKind>,
@@ -59,7 +60,8 @@ pub(crate) enum Detail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Table,
-    Json,
+    /// The JSON object, with or without its transactions.
+    Json(Transactions),
 }
 
 /// Arguments of `sim run` that do not fit together.
@@ -71,6 +73,8 @@ pub(crate) enum RunOptionsError {
     OutputName(#[from] OutputNameError),
     #[error("end slot {end} is before start slot {start}")]
     Backwards { start: u64, end: u64 },
+    #[error("transactions are asked for, but the table has none; add --json or --output-file FILE")]
+    NowhereToList,
     #[error("--{option} names {address} twice; which of the two files is meant?")]
     Twice { option: &'static str, address: Pubkey },
 }
@@ -81,27 +85,28 @@ impl TryFrom<RunArgs> for RunOptions {
     fn try_from(args: RunArgs) -> Result<Self, RunOptionsError> {
         once_each("program-so", &args.program_so)?;
         once_each("account", &args.account)?;
-        let (wanted, detail) = (wanted(&args)?, detail(&args));
+        let (wanted, detail, form) = (wanted(&args)?, detail(&args), form(&args)?);
+        let changes = Changes {
+            programs: args.program_so,
+            accounts: args.account,
+            extra_compute_units: args.extra_compute_units,
+            ignored_signers: args.ignore_signer.into_iter().collect(),
+            features: args.features,
+        };
         let replay = ReplayOptions {
             wanted,
             detail,
-            changes: Changes {
-                programs: args.program_so,
-                accounts: args.account,
-                extra_compute_units: args.extra_compute_units,
-                ignored_signers: args.ignore_signer.into_iter().collect(),
-                features: args.features,
-            },
+            form,
             programs: args.program_id.into_iter().collect(),
             output: args.output_file.map(OutputKind::from_path).transpose()?,
             dump_accounts: args.dump_accounts,
             max_divergence: args.max_divergence,
-            form: if args.json { Form::Json } else { Form::Table },
             parallel: args.parallel,
             advance: args.advance,
         };
         Ok(Self {
-            place: Place::new(args.archive, args.server, args.api_key)?,
+            place: args.place.try_into()?,
+            changes,
             replay,
         })
     }
@@ -122,11 +127,25 @@ fn wanted(args: &RunArgs) -> Result<Wanted, RunOptionsError> {
 fn detail(args: &RunArgs) -> Detail {
     if args.subscriptions.contains(&Subscription::AccountDiff) {
         Detail::AccountDiffs
-    } else if args.transactions || args.output_file.is_some() || !args.subscriptions.is_empty() {
+    } else if lists_transactions(args) || args.output_file.is_some() {
         Detail::Transactions
     } else {
         Detail::Divergences
     }
+}
+
+/// Transactions that are only there for an output file are not printed.
+fn form(args: &RunArgs) -> Result<Form, RunOptionsError> {
+    match (args.json, lists_transactions(args)) {
+        (true, true) => Ok(Form::Json(Transactions::List)),
+        (true, false) => Ok(Form::Json(Transactions::Omit)),
+        (false, true) if args.output_file.is_none() => Err(RunOptionsError::NowhereToList),
+        (false, _) => Ok(Form::Table),
+    }
+}
+
+fn lists_transactions(args: &RunArgs) -> bool {
+    args.transactions || !args.subscriptions.is_empty()
 }
 
 fn once_each(option: &'static str, files: &[AddressFile]) -> Result<(), RunOptionsError> {
@@ -160,13 +179,27 @@ mod tests {
         let detail = |args: &str| options(&format!("--archive a {args}")).expect("good").replay.detail;
         assert_eq!(detail(""), Detail::Divergences);
         assert_eq!(detail("--json"), Detail::Divergences);
-        assert_eq!(detail("--transactions"), Detail::Transactions);
-        assert_eq!(detail("--subscriptions transactions"), Detail::Transactions);
+        assert_eq!(detail("--json --transactions"), Detail::Transactions);
+        assert_eq!(detail("--json --subscriptions transactions"), Detail::Transactions);
         assert_eq!(detail("--output-file x.json"), Detail::Transactions);
         assert_eq!(
-            detail("--subscriptions transactions,account-diff"),
+            detail("--json --subscriptions transactions,account-diff"),
             Detail::AccountDiffs
         );
+    }
+
+    #[test]
+    fn transactions_are_printed_only_if_they_are_asked_for() {
+        let form = |args: &str| options(&format!("--archive a {args}")).map(|options| options.replay.form);
+        assert_eq!(form("--json --output-file x.jsonl"), Ok(Form::Json(Transactions::Omit)));
+        assert_eq!(
+            form("--json --output-file x.jsonl --transactions"),
+            Ok(Form::Json(Transactions::List))
+        );
+        assert_eq!(form("--output-file x.jsonl --transactions"), Ok(Form::Table));
+        let error = form("--subscriptions account-diff").expect_err("a table");
+        insta::assert_snapshot!(error, @"transactions are asked for, but the table has none; add --json or --output-file FILE");
+        assert_eq!(form("--transactions"), Err(RunOptionsError::NowhereToList));
     }
 
     #[test]

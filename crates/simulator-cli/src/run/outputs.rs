@@ -1,8 +1,8 @@
 //! The outputs of a run, as its options ask for them.
 
-use super::options::{Detail, Form, ReplayOptions};
+use super::options::{Form, ReplayOptions};
 use crate::output::{OutputError, OutputKind};
-use crate::report::{DocumentSink, Facts, FirstDivergences, LinesSink, ParquetSink, Sinks, Transactions, print_table};
+use crate::report::{DocumentSink, Facts, FirstDivergences, LinesSink, ParquetSink, Sinks, print_table};
 use crate::stdout::print;
 
 /// Where everything goes.
@@ -35,8 +35,8 @@ impl Outputs {
                 sinks.push(first.clone());
                 Closing::Table(first)
             }
-            Form::Json => {
-                sinks.push(DocumentSink::stdout(listed(options))?);
+            Form::Json(transactions) => {
+                sinks.push(DocumentSink::stdout(transactions)?);
                 Closing::Nothing
             }
         };
@@ -51,13 +51,5 @@ impl Closing {
             Self::Table(first) => print(|stdout| print_table(stdout, facts, first)),
             Self::Nothing => Ok(()),
         }
-    }
-}
-
-/// Transactions that are only there for an output file are not printed.
-fn listed(options: &ReplayOptions) -> Transactions {
-    match options.detail {
-        Detail::Divergences => Transactions::Omit,
-        Detail::Transactions | Detail::AccountDiffs => Transactions::List,
     }
 }

@@ -15,8 +15,9 @@ pub(crate) const FILE_NAME: &str = "sim.toml";
 pub(crate) enum SettingsFileError {
     #[error("cannot read {FILE_NAME}")]
     Read(#[source] io::Error),
-    #[error("{FILE_NAME} is not TOML")]
-    Syntax(#[source] toml::de::Error),
+    /// The error is no source, because its text repeats the line, and the line may hold a key.
+    #[error("{FILE_NAME}, line {line} is not TOML: {}", error.message())]
+    Syntax { line: usize, error: Box<toml::de::Error> },
     #[error("{FILE_NAME}: unknown key {key:?}; keys are options without the dashes in front: {}", known.join(", "))]
     UnknownKey { key: String, known: Vec<String> },
     #[error(
@@ -42,7 +43,7 @@ impl SettingsFile {
     }
 
     pub(super) fn parse(text: &str, known: &[String]) -> Result<Self, SettingsFileError> {
-        let table: Table = text.parse().map_err(SettingsFileError::Syntax)?;
+        let table: Table = text.parse().map_err(|error| syntax(text, error))?;
         let mut values = BTreeMap::new();
         for (key, value) in table {
             if !known.contains(&key) {
@@ -63,6 +64,14 @@ impl SettingsFile {
     /// The values of one setting.
     pub(crate) fn get(&self, name: &str) -> Option<&[String]> {
         self.values.get(name).map(Vec::as_slice)
+    }
+}
+
+fn syntax(text: &str, error: toml::de::Error) -> SettingsFileError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    SettingsFileError::Syntax {
+        line: before.unwrap_or_default().matches('\n').count() + 1,
+        error: Box::new(error),
     }
 }
 

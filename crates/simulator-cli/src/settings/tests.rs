@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser};
 
 use super::{Environment, SettingsError, SettingsFile, SettingsFileError, complete, names};
-use crate::args::{Cli, Command, RunArgs};
+use crate::args::{ApiKey, Cli, Command, RunArgs};
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs
@@ -50,15 +50,15 @@ fn an_option_silences_the_settings_that_it_excludes() {
         &[("SIM_ARCHIVE", "a"), ("SIM_SLOTS", "4")],
         "end-slot = 9",
     );
-    assert_eq!(args.server.as_deref(), Some("ws://h"));
-    assert!(args.archive.is_empty());
+    assert_eq!(args.place.server.as_deref(), Some("ws://h"));
+    assert!(args.place.archive.is_empty());
     assert_eq!((args.slots.map(u64::from), args.end_slot), (Some(4), None));
 }
 
 #[test]
 fn repeatable_options_take_several_values() {
-    assert_eq!(run("sim run", &[("SIM_ARCHIVE", "a,b")], "").archive, ["a", "b"]);
-    assert_eq!(run("sim run", &[], "archive = ['a', 'b']").archive, ["a", "b"]);
+    assert_eq!(run("sim run", &[("SIM_ARCHIVE", "a,b")], "").place.archive, ["a", "b"]);
+    assert_eq!(run("sim run", &[], "archive = ['a', 'b']").place.archive, ["a", "b"]);
 }
 
 #[test]
@@ -97,9 +97,19 @@ fn keys_of_a_server_are_not_the_key_of_a_client() {
         panic!("not a serve: {cli:?}")
     };
     assert_eq!(
-        serve.api_key.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(),
-        ["a", "b"]
+        serve.api_key.iter().map(ApiKey::reveal).collect::<Vec<_>>(),
+        ["a=1", "b=2"]
     );
+}
+
+#[test]
+fn a_key_beside_an_archive_is_a_mistake_only_on_the_command_line() {
+    let error = completed("sim run --archive a --api-key secret", &[], "").expect_err("both");
+    insta::assert_snapshot!(error, @"--api-key is for a server, and --archive needs none; leave one of them out");
+    assert!(completed("sim ranges --archive a --api-key secret", &[], "").is_err());
+    assert!(completed("sim serve --archive a --api-key n=secret", &[], "").is_ok());
+    let args = run("sim run --archive a", &[("SIM_API_KEY", "secret")], "");
+    assert_eq!(args.place.archive, ["a"]);
 }
 
 #[test]
@@ -124,6 +134,14 @@ fn unknown_key_is_named() {
             .starts_with("sim.toml: unknown key \"start_slot\"; keys are options"),
         "{error}"
     );
+}
+
+#[test]
+fn broken_line_is_not_repeated() {
+    let error = SettingsFile::parse("json = true\napi-key = secret\n", &names(&Cli::command())).expect_err("no quotes");
+    let text = crate::error::chain(&error);
+    assert!(text.starts_with("sim.toml, line 2 is not TOML"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
 }
 
 #[test]

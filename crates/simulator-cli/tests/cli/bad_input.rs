@@ -152,6 +152,40 @@ fn program_file_is_none() {
 }
 
 #[test]
+fn files_are_checked_before_anything_is_touched() {
+    let workspace = Workspace::new();
+    workspace.write("account.json", "{}");
+    workspace.write("report.jsonl", "of an earlier run");
+    let outcome = run(
+        &workspace,
+        &[
+            "--archive",
+            "no/such",
+            "--account",
+            "11111111111111111111111111111111=account.json",
+            "--output-file",
+            "report.jsonl",
+        ],
+    );
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stderr.starts_with("error: account.json is not an account"),
+        "{outcome}"
+    );
+    assert_eq!(workspace.read("report.jsonl"), "of an earlier run");
+}
+
+#[test]
+fn transactions_have_no_place_in_the_table() {
+    insta::assert_snapshot!(run(&Workspace::new(), &["--archive", "x", "--transactions"]));
+}
+
+#[test]
+fn a_key_beside_an_archive() {
+    insta::assert_snapshot!(run(&Workspace::new(), &["--archive", "x", "--api-key", "secret"]));
+}
+
+#[test]
 fn output_has_an_unknown_kind() {
     insta::assert_snapshot!(run(
         &Workspace::new(),

@@ -99,7 +99,12 @@ fn complete_up_to_a_slot(lines: &str, transactions: u64) {
         (&last["type"], &last["metadata"]["complete"]),
         (&Value::from("run"), &Value::from(false))
     );
-    assert_eq!(before.last().expect("a slot")["type"], "slot");
+    let end = before.last().expect("a slot");
+    assert_eq!(
+        (&end["type"], &end["slot"]),
+        (&Value::from("slot"), &last["metadata"]["end_slot"])
+    );
+    assert_eq!(last["bank_hashes"], Value::Null);
     let slots = before.iter().filter(|line| line["type"] == "slot");
     let counted: u64 = slots.filter_map(|line| line["total"].as_u64()).sum();
     let written = before.iter().filter(|line| line["type"] == "transaction").count() as u64;

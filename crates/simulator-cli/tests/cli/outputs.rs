@@ -36,7 +36,11 @@ fn json_file_holds_every_transaction() {
 #[test]
 fn lines_end_each_slot() {
     let workspace = Workspace::with_archive();
-    run(&workspace, &["--output-file", "report.jsonl"]);
+    let printed = workspace.sim_json(&["run", "--archive", "archive", "--json", "--output-file", "report.jsonl"]);
+    assert!(
+        printed.get("transactions").is_none(),
+        "they were asked for in the file only"
+    );
     let lines: Vec<Value> = workspace
         .read("report.jsonl")
         .lines()

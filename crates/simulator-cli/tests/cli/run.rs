@@ -1,7 +1,7 @@
 //! `sim run` on the sample, from its ledger directory and from an archive.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use simulator_testkit::{accounts, paths};
@@ -144,6 +144,19 @@ fn program_filter_limits_the_report_but_not_the_replay() {
 fn reader_that_goes_away_is_no_error() {
     let workspace = Workspace::with_archive();
     let mut command = workspace.command(&["run", "--archive", "archive", "--json", "--transactions"]);
+    assert_done_unread(&mut command);
+    for args in [
+        &["archive", "inspect", "archive"][..],
+        &["archive", "verify", "archive"],
+        &["ranges", "--archive", "archive"],
+        &["serve", "--archive", "archive", "--listen", "127.0.0.1:0"],
+    ] {
+        assert_done_unread(&mut workspace.command(args));
+    }
+}
+
+/// Runs a command that nobody reads, which has to end in silence.
+fn assert_done_unread(command: &mut Command) {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use simulator_testkit::paths;
 
-use crate::support::{RunningServer, Workspace, text};
+use crate::support::{Outcome, RunningServer, Workspace, text};
 
 #[test]
 fn a_server_gives_the_same_result_as_a_run_without_one() {
@@ -83,7 +83,18 @@ fn nothing_to_serve() {
 
 #[test]
 fn a_key_without_a_name_is_refused() {
-    insta::assert_snapshot!(Workspace::new().sim(&["serve", "--archive", "archive", "--api-key", "x"]));
+    let workspace = Workspace::new();
+    let refused = workspace.sim(&["serve", "--archive", "archive", "--api-key", "secret"]);
+    assert!(!refused.stderr.contains("secret"), "{refused}");
+    insta::assert_snapshot!(refused);
+    let mut command = workspace.command(&["serve", "--archive", "archive"]);
+    let outcome: Outcome = command
+        .env("SIM_API_KEYS", "a=1,secret")
+        .output()
+        .expect("it runs")
+        .into();
+    assert_eq!(outcome.code, Some(2));
+    assert!(!outcome.stderr.contains("secret"), "{outcome}");
 }
 
 #[test]
