@@ -73,6 +73,21 @@ pub(crate) fn is_segment_name(name: &str) -> bool {
     })
 }
 
+/// Whether a name has just the form that the writer gives: kind, slot, for accounts the number of the part, and the
+/// beginning of the digest. What has another form is not ours to remove.
+pub(crate) fn is_written_name(name: &str) -> bool {
+    let is_number = |text: &str, len| text.len() >= len && text.bytes().all(|b| b.is_ascii_digit());
+    let is_digest = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let Some(stem) = name.strip_suffix(".seg") else {
+        return false;
+    };
+    match stem.split('-').collect::<Vec<_>>()[..] {
+        ["blocks", slot, digest] => is_number(slot, 12) && is_digest(digest),
+        ["accounts", slot, part, digest] => is_number(slot, 12) && is_number(part, 5) && is_digest(digest),
+        _ => false,
+    }
+}
+
 fn encode(manifest: &Manifest) -> Vec<u8> {
     let json = manifest.to_json();
     let mut text = format!("{{\"digest\":\"{}\",\"manifest\":", Digest::of(&json)).into_bytes();

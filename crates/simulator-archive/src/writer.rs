@@ -344,7 +344,7 @@ async fn put(location: &Location, builder: SegmentBuilder, prefix: &str) -> Resu
 /// The archive is complete, so that a failure here is none; the next import tries again.
 async fn sweep(location: &Location, manifest: &Manifest) {
     let kept = names(manifest);
-    let is_orphan = |name: &str| manifest_file::is_segment_name(name) && !kept.contains(name);
+    let is_orphan = |name: &str| manifest_file::is_written_name(name) && !kept.contains(name);
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.is_root());
     let Ok(listing) = location.store.list_with_delimiter(prefix).await else {
         return;

@@ -134,6 +134,8 @@ async fn other_objects_stay() {
     let others = [
         "archives/a/notes.txt",
         "archives/a/blocks-1.seg.bak",
+        "archives/a/blocks-foo.seg",
+        "archives/a/accounts-000000000001-0123456789abcdef.seg",
         "archives/a/deeper/blocks-1-a.seg",
         "blocks-1.seg",
     ];
