@@ -1,7 +1,7 @@
 //! The envelope: single calls, batches, ids, positional parameters.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -57,11 +57,16 @@ impl Params<'_> {
 /// One call as it was received.
 #[derive(Debug, Deserialize)]
 struct Call<'a> {
-    #[serde(borrow, default)]
+    /// Missing in a notification; `null` is an id like any other.
+    #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     method: String,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 enum Calls<'a> {
