@@ -21,9 +21,22 @@ use thiserror::Error;
 
 use crate::history::PastTransaction;
 
+/// Most characters of a transaction in base58. It is measured before it is decoded, which takes time that grows with
+/// the square of the length. Largest of all are transactions of version 1, with 4096 bytes; the engine refuses others
+/// above the size of a packet.
+const MAX_BASE58_CHARS: usize = 5595;
+/// Most characters of a transaction in base64, for the same 4096 bytes.
+const MAX_BASE64_CHARS: usize = 5464;
+
 /// Why a text is not a transaction.
 #[derive(Debug, Error)]
 pub(crate) enum TransactionTextError {
+    #[error("{encoding} encoded transaction too large: {len} characters (max {max})")]
+    TooLong {
+        encoding: &'static str,
+        len: usize,
+        max: usize,
+    },
     #[error("invalid base58 encoding: {0}")]
     Base58(#[from] bs58::decode::Error),
     #[error("invalid base64 encoding: {0}")]
@@ -35,16 +48,29 @@ pub(crate) enum TransactionTextError {
 /// Reads a transaction that was sent as text.
 ///
 /// # Errors
-/// The text is not in that encoding, or the bytes are not a transaction.
+/// The text is too long or not in that encoding, or the bytes are not a transaction.
 pub(crate) fn transaction_from_text(
     text: &str,
     encoding: TransactionBinaryEncoding,
 ) -> Result<VersionedTransaction, TransactionTextError> {
     let wire = match encoding {
-        TransactionBinaryEncoding::Base58 => bs58::decode(text).into_vec()?,
-        TransactionBinaryEncoding::Base64 => STANDARD.decode(text)?,
+        TransactionBinaryEncoding::Base58 => {
+            check_len(text, "base58", MAX_BASE58_CHARS)?;
+            bs58::decode(text).into_vec()?
+        }
+        TransactionBinaryEncoding::Base64 => {
+            check_len(text, "base64", MAX_BASE64_CHARS)?;
+            STANDARD.decode(text)?
+        }
     };
     Ok(decode_transaction(&wire)?)
+}
+
+fn check_len(text: &str, encoding: &'static str, max: usize) -> Result<(), TransactionTextError> {
+    match text.len() {
+        len if len > max => Err(TransactionTextError::TooLong { encoding, len, max }),
+        _ => Ok(()),
+    }
 }
 
 /// What `getTransaction` shows.

@@ -362,6 +362,11 @@ async fn check_refusals(rpc: &Rpc) {
     let (code, message) = rpc.error("getEverything", json!([])).await;
     assert_eq!(code, -32601);
     assert!(message.contains("getEverything"));
+    let (code, message) = rpc.error("sendTransaction", json!(["z".repeat(1_000_000)])).await;
+    assert!(code == -32602 && message.contains("(max 5595)"), "{message}");
+    let too_long = json!(["A".repeat(5468), {"encoding": "base64"}]);
+    let (code, message) = rpc.error("simulateTransaction", too_long).await;
+    assert!(code == -32602 && message.contains("(max 5464)"), "{message}");
     assert_eq!(rpc.call("getHealth", json!([])).await, "ok");
     assert!(
         rpc.call("getVersion", json!([])).await["solana-core"]
