@@ -43,6 +43,9 @@ pub struct Limits {
     /// Outcome records in one `getReplayOutcomes` answer and account data in one `getReplayAccounts` answer, in bytes;
     /// at least one record or account is always sent.
     pub answer_bytes: usize,
+    /// Account data and outcome records in all answers to one HTTP request, a batch as well as a single call, in bytes
+    /// before encoding; further calls of the request fail. One account or page is always sent.
+    pub request_answer_bytes: usize,
     /// Recent transactions that a session keeps for `getTransaction`, in bytes, about.
     pub history_bytes: usize,
     /// Commands that a session keeps, in bytes, about; further changing commands are refused.
@@ -112,6 +115,7 @@ impl Default for Limits {
             retained_events: 8192,
             outcome_bytes: 64 * MIB,
             answer_bytes: 16 * MIB,
+            request_answer_bytes: 64 * MIB,
             history_bytes: 32 * MIB,
             command_log_bytes: 256 * MIB,
             idle_account_bases: 2,
@@ -145,6 +149,7 @@ mod tests {
         let (limits, times) = (Limits::default(), Times::default());
         assert!(limits.frame_bytes <= limits.message_bytes);
         assert!(limits.answer_bytes <= limits.outcome_bytes);
+        assert!(limits.answer_bytes <= limits.request_answer_bytes);
         assert!(limits.unread_events <= limits.retained_events);
         assert!(times.ping_interval < times.silence_limit);
         assert!(times.default_disconnect <= times.max_disconnect);

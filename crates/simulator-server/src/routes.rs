@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State as Shared, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State as Shared, WebSocketUpgrade};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -37,7 +37,7 @@ async fn control_channel(Shared(state): Shared<Arc<State>>, headers: HeaderMap, 
         return (StatusCode::UNAUTHORIZED, "unknown API key: set the X-API-Key header\n").into_response();
     };
     if state.shutdown.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response();
+        return stopping();
     }
     let tasks = state.tasks.clone();
     upgrade
@@ -46,20 +46,24 @@ async fn control_channel(Shared(state): Shared<Arc<State>>, headers: HeaderMap, 
         .on_upgrade(move |socket| tasks.track_future(control::serve(socket, state, owner)))
 }
 
-async fn json_rpc(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn json_rpc(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, request: Request) -> Response {
+    // The body is read for a session that exists only.
     let Some(session) = id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) else {
         return no_such_session();
     };
-    let target = Target {
-        session,
-        limits: state.limits.clone(),
-        times: state.times.clone(),
+    let target = Target::new(session, &state);
+    tokio::select! {
+        answer = answer(&target, request) => answer,
+        () = state.shutdown.cancelled() => stopping(),
+    }
+}
+
+async fn answer(target: &Target, request: Request) -> Response {
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(rejection) => return rejection.into_response(),
     };
-    let answer = tokio::select! {
-        answer = rpc::answer(&target, &body) => answer,
-        () = state.shutdown.cancelled() => return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response(),
-    };
-    match answer {
+    match rpc::answer(target, &body).await {
         Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
@@ -82,6 +86,10 @@ async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> 
 
 async fn health() -> &'static str {
     "ok"
+}
+
+fn stopping() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response()
 }
 
 /// An unknown, an ended and a foreign session look the same from outside.

@@ -10,10 +10,11 @@ use solana_rpc_client_types::config::RpcAccountInfoConfig;
 use solana_rpc_client_types::response::Response;
 use solana_sdk_ids::sysvar;
 
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{ContextConfig, look, pubkey};
 use super::error::RpcError;
-use super::{Answer, result};
+use super::{Answer, Target, result};
 use crate::convert::{ParseContext, modifications, ui_account};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
@@ -23,17 +24,17 @@ const MAX_MULTIPLE_ACCOUNTS: usize = 100;
 /// Largest account that can exist, in bytes.
 const MAX_ACCOUNT_LEN: usize = 10 * 1024 * 1024;
 
-pub(super) async fn get_account_info(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_account_info(target: &Target, params: Params<'_>) -> Answer {
     let address = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let config: RpcAccountInfoConfig = params.optional(1, "config")?.unwrap_or_default();
     let encoding = config.encoding.unwrap_or(UiAccountEncoding::Binary);
-    let found = look(session, config.min_context_slot, move |executor| {
+    let found = look(&target.session, config.min_context_slot, move |executor| {
         find(executor, &address, encoding)
     })
     .await?;
     let shown = found
         .value
-        .map(|found| found.show(encoding, config.data_slice))
+        .map(|found| found.show(encoding, config.data_slice, &target.budget))
         .transpose()?;
     result(&Response {
         context: found.context,
@@ -41,7 +42,7 @@ pub(super) async fn get_account_info(session: &SessionHandle, params: Params<'_>
     })
 }
 
-pub(super) async fn get_multiple_accounts(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_multiple_accounts(target: &Target, params: Params<'_>) -> Answer {
     let texts: Vec<String> = params.required(0, "an array of pubkeys")?;
     if texts.len() > MAX_MULTIPLE_ACCOUNTS {
         return Err(RpcError::invalid_params(format!(
@@ -57,8 +58,12 @@ pub(super) async fn get_multiple_accounts(session: &SessionHandle, params: Param
             .map(|address| find(executor, address, encoding))
             .collect::<Result<Vec<_>, _>>()
     };
-    let found = look(session, config.min_context_slot, find_all).await?;
-    let show = |found: Option<Found>| found.map(|found| found.show(encoding, config.data_slice)).transpose();
+    let found = look(&target.session, config.min_context_slot, find_all).await?;
+    let show = |found: Option<Found>| {
+        found
+            .map(|found| found.show(encoding, config.data_slice, &target.budget))
+            .transpose()
+    };
     let shown = found.value.into_iter().map(show).collect::<Result<Vec<_>, _>>()?;
     result(&Response {
         context: found.context,
@@ -122,18 +127,21 @@ impl Found {
         }
     }
 
-    /// The account as Solana's RPC shows it.
+    /// The account as Solana's RPC shows it, if there is room for it in the answer.
     pub(super) fn show(
         self,
         encoding: UiAccountEncoding,
         slice: Option<UiDataSliceConfig>,
+        budget: &Budget,
     ) -> Result<UiAccount, RpcError> {
         let is_base58 = matches!(encoding, UiAccountEncoding::Binary | UiAccountEncoding::Base58);
-        if is_base58 && sliced_len(self.account.data().len(), slice) > MAX_BASE58_BYTES {
+        let len = sliced_len(self.account.data().len(), slice);
+        if is_base58 && len > MAX_BASE58_BYTES {
             return Err(RpcError::invalid_request(&format!(
                 "Encoded binary (base 58) data should be less than {MAX_BASE58_BYTES} bytes, please use Base64 encoding."
             )));
         }
+        budget.spend(len)?;
         Ok(ui_account(&self.address, &self.account, encoding, slice, &self.context))
     }
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod blocks;
+mod budget;
 mod call;
 mod context;
 mod error;
@@ -16,18 +17,32 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use self::budget::Budget;
 use self::call::Params;
 pub(crate) use self::call::answer;
 use self::error::RpcError;
 use crate::config::{Limits, Times};
 use crate::handle::SessionHandle;
+use crate::state::State;
 
-/// What a method works with.
-#[derive(Clone, Debug)]
+/// What the methods that one HTTP request calls work with.
+#[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) session: Arc<SessionHandle>,
-    pub(crate) limits: Limits,
-    pub(crate) times: Times,
+    session: Arc<SessionHandle>,
+    limits: Limits,
+    times: Times,
+    budget: Budget,
+}
+
+impl Target {
+    pub(crate) fn new(session: Arc<SessionHandle>, state: &State) -> Self {
+        Self {
+            session,
+            budget: Budget::new(state.limits.request_answer_bytes),
+            limits: state.limits.clone(),
+            times: state.times.clone(),
+        }
+    }
 }
 
 /// The JSON of a result.
@@ -37,10 +52,10 @@ type Answer = Result<Box<RawValue>, RpcError>;
 async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
     let session = &target.session;
     match method {
-        "getAccountInfo" => accounts::get_account_info(session, params).await,
+        "getAccountInfo" => accounts::get_account_info(target, params).await,
         "getBalance" => accounts::get_balance(session, params).await,
         "getMinimumBalanceForRentExemption" => accounts::get_minimum_balance(session, params).await,
-        "getMultipleAccounts" => accounts::get_multiple_accounts(session, params).await,
+        "getMultipleAccounts" => accounts::get_multiple_accounts(target, params).await,
         "modifyAccounts" => accounts::modify_accounts(session, params).await,
         "getBlockHeight" => blocks::get_block_height(session, params).await,
         "getHealth" => blocks::get_health(),
@@ -51,7 +66,7 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getSignatureStatuses" => transactions::get_signature_statuses(session, params).await,
         "getTransaction" => transactions::get_transaction(session, params).await,
         "sendTransaction" => transactions::send_transaction(session, params).await,
-        "simulateTransaction" => simulate::simulate_transaction(session, params).await,
+        "simulateTransaction" => simulate::simulate_transaction(target, params).await,
         simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(target, params).await,
         simulator_api::replay::GET_REPLAY_OUTCOMES => replay::get_replay_outcomes(target, params).await,
         simulator_api::replay::GET_REPLAY_SUMMARY => replay::get_replay_summary(session).await,

@@ -43,6 +43,9 @@ pub(super) async fn get_replay_outcomes(target: &Target, params: Params<'_>) -> 
         Ok(page) => page,
         Err(_) => outcomes.read(request),
     };
+    target
+        .budget
+        .spend(page.records.iter().map(|record| record.get().len()).sum())?;
     result(&WirePage::from(page))
 }
 
@@ -59,9 +62,11 @@ pub(super) async fn get_replay_accounts(target: &Target, params: Params<'_>) -> 
     let find = move |executor: &Executor| executor.replay().accounts_after(asked.after.as_ref(), limit + 1);
     let found = target.session.read(find).await?;
     let count = page_len(&found, limit, target.limits.answer_bytes);
-    let accounts = found
-        .iter()
-        .take(count)
+    let shown = found.iter().take(count);
+    target
+        .budget
+        .spend(shown.clone().map(|(_, account)| account.data().len()).sum())?;
+    let accounts = shown
         .map(|(address, account)| replay_account(*address, account))
         .collect();
     result(&ReplayAccounts {

@@ -13,16 +13,16 @@ use solana_transaction_status::{UiLoadedAddresses, UiTransactionTokenBalance, pa
 
 use super::accounts::{Found, known};
 use super::blocks::latest_blockhash;
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{look, pubkey};
 use super::error::RpcError;
 use super::transactions::{check_signatures, read_transaction};
-use super::{Answer, result};
+use super::{Answer, Target, result};
 use crate::convert::{execution_error, status_meta};
 use crate::executor::Executor;
-use crate::handle::SessionHandle;
 
-pub(super) async fn simulate_transaction(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn simulate_transaction(target: &Target, params: Params<'_>) -> Answer {
     let text: String = params.required(0, "a transaction")?;
     let config: RpcSimulateTransactionConfig = params.optional(1, "config")?.unwrap_or_default();
     refuse_unsupported(params)?;
@@ -45,8 +45,9 @@ pub(super) async fn simulate_transaction(session: &SessionHandle, params: Params
             BlockhashCheck::Enforce
         },
     };
-    let done = look(session, config.min_context_slot, move |executor| request.run(executor)).await?;
-    let shown = done.value.show(config.inner_instructions)?;
+    let run = move |executor: &Executor| request.run(executor);
+    let done = look(&target.session, config.min_context_slot, run).await?;
+    let shown = done.value.show(config.inner_instructions, &target.budget)?;
     result(&Response {
         context: done.context,
         value: shown,
@@ -200,11 +201,11 @@ fn accounts_after(
 }
 
 impl Done {
-    fn show(self, inner_instructions: bool) -> Result<RpcSimulateTransactionResult, RpcError> {
+    fn show(self, inner_instructions: bool, budget: &Budget) -> Result<RpcSimulateTransactionResult, RpcError> {
         let mut shown = simulation(&self.simulated, &self.transaction);
         shown.accounts = self
             .accounts
-            .map(|(accounts, encoding)| show_accounts(accounts, encoding))
+            .map(|(accounts, encoding)| show_accounts(accounts, encoding, budget))
             .transpose()?;
         shown.replacement_blockhash = self.replacement;
         if let Some(outcome) = self.simulated.execution.outcome().filter(|_| inner_instructions) {
@@ -217,10 +218,11 @@ impl Done {
 fn show_accounts(
     accounts: Vec<Option<Found>>,
     encoding: UiAccountEncoding,
+    budget: &Budget,
 ) -> Result<Vec<Option<UiAccount>>, RpcError> {
     accounts
         .into_iter()
-        .map(|found| found.map(|found| found.show(encoding, None)).transpose())
+        .map(|found| found.map(|found| found.show(encoding, None, budget)).transpose())
         .collect()
 }
 

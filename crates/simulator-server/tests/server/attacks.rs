@@ -1,8 +1,11 @@
 //! What a server does with clients that make mistakes, or mean harm.
 
-use crate::support::{Control, Running, shorten};
-use serde_json::json;
+use crate::support::{Control, Running, SampleArchive, shorten};
+use serde_json::{Value, json};
+use simulator_archive::import::ScopeChoice;
 use simulator_server::{ApiKey, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 const UNKNOWN: &str = "backtest_0192f0c4a7d87c13b6f1a3b5c7d9e011";
@@ -101,5 +104,44 @@ async fn asks_for_a_key_and_hides_sessions() {
         );
     }
     assert_eq!(server.get("/usage").await.0, 404);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn looks_a_session_up_before_it_reads_the_body() {
+    let server = Running::start(ServerConfig::local(Vec::new())).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST /backtest/{UNKNOWN} HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 404");
+    drop(stream);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn limits_the_data_in_all_answers_to_one_request() {
+    /// A token account of the sample: 165 bytes at least.
+    const TOKEN: &str = "13rZ8pGoaMaKe2hr2dVHfoC6FdiFpYW4pt4BKSfheexM";
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.limits.request_answer_bytes = 200;
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    let (rpc, _) = control
+        .create(json!({"startSlot": 36, "endSlot": 36, "startPaused": true}))
+        .await;
+    let (code, message) = rpc.error("getMultipleAccounts", json!([[TOKEN, TOKEN]])).await;
+    assert!(code == -32600 && message.contains("200 bytes"), "{message}");
+    let sliced = json!([[TOKEN, TOKEN], {"dataSlice": {"offset": 0, "length": 32}}]);
+    rpc.call("getMultipleAccounts", sliced).await;
+    let params = json!([TOKEN, {"encoding": "base64"}]);
+    let call = |id: u8| json!({"jsonrpc": "2.0", "id": id, "method": "getAccountInfo", "params": params});
+    let (_, batch) = rpc.post(json!([call(1), call(2)]).to_string()).await;
+    let batch: Vec<Value> = serde_json::from_str(&batch).unwrap();
+    assert!(batch[0]["result"].is_object(), "{batch:?}");
+    assert_eq!(batch[1]["error"]["code"], -32600, "{batch:?}");
+    drop(control);
     server.stopped().await;
 }
