@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use simulator_testkit::ledger::{Ledger, LedgerOptions, generate};
 
-use crate::support::{Outcome, Workspace, signal};
+use crate::support::{Outcome, RunningServer, Workspace, signal};
 
 /// A run whose report this test reads.
 struct WatchedRun {
@@ -25,6 +25,19 @@ impl WatchedRun {
     fn start(options: &LedgerOptions) -> Self {
         let workspace = Workspace::new();
         let ledger = generate(&workspace.path("ledger"), options).expect("a ledger");
+        Self::over(workspace, ledger, ["--archive", "ledger"])
+    }
+
+    /// The same on a server, which comes with it.
+    fn on_server(options: &LedgerOptions) -> (Self, RunningServer) {
+        let workspace = Workspace::new();
+        let ledger = generate(&workspace.path("ledger"), options).expect("a ledger");
+        let server = RunningServer::start(&workspace, &["--archive", "ledger"]);
+        let run = Self::over(workspace, ledger, ["--server", &server.ws]);
+        (run, server)
+    }
+
+    fn over(workspace: Workspace, ledger: Ledger, place: [&str; 2]) -> Self {
         let pipe = workspace.path("report.jsonl");
         assert!(
             Command::new("mkfifo")
@@ -33,7 +46,7 @@ impl WatchedRun {
                 .expect("mkfifo runs")
                 .success()
         );
-        let mut command = workspace.command(&["run", "--archive", "ledger", "--output-file", "report.jsonl"]);
+        let mut command = workspace.command(&["run", place[0], place[1], "--output-file", "report.jsonl"]);
         let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -87,6 +100,20 @@ fn interrupted_run_is_complete_up_to_a_slot() {
     assert_eq!(outcome.code, Some(130), "{outcome}");
     assert!(outcome.stdout.contains("(interrupted)"), "{outcome}");
     complete_up_to_a_slot(&lines, ledger.transactions);
+}
+
+#[test]
+fn server_that_is_lost_is_out_of_reach() {
+    // More slots than the windows between session and output can hold: some are still to be fetched.
+    let options = LedgerOptions {
+        slots: 400,
+        ..LedgerOptions::default()
+    };
+    let (mut run, server) = WatchedRun::on_server(&options);
+    run.read_slots(1);
+    drop(server);
+    let (outcome, _, _) = run.finish();
+    assert_eq!(outcome.code, Some(4), "{outcome}");
 }
 
 fn complete_up_to_a_slot(lines: &str, transactions: u64) {
