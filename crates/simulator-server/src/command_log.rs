@@ -11,7 +11,7 @@ use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 use thiserror::Error;
 
-use crate::session::{Order, Position};
+use crate::session::{Order, Position, SendId};
 
 /// Something that changes a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,9 @@ pub(crate) enum Command {
     /// Accounts to replace at once.
     SetAccounts(Vec<(Pubkey, AccountSharedData)>),
     /// A transaction for the open slot.
-    Send(VersionedTransaction),
+    Send(SendId, VersionedTransaction),
+    /// The transaction that was sent under this name is not executed: its sender had gone.
+    Withdraw(SendId),
     /// The end.
     Close,
 }
@@ -91,8 +93,11 @@ impl LoggedCommand {
                 accounts_size(&changes.accounts) + changes.transactions.iter().map(transaction_size).sum::<usize>()
             }
             Command::SetAccounts(accounts) => accounts_size(accounts),
-            Command::Send(transaction) => transaction_size(transaction),
-            Command::Order(Order::ContinueTo { .. }) | Command::Reject { .. } | Command::Close => 0,
+            Command::Send(_, transaction) => transaction_size(transaction),
+            Command::Order(Order::ContinueTo { .. })
+            | Command::Reject { .. }
+            | Command::Withdraw(_)
+            | Command::Close => 0,
         };
         size_of::<Self>() + content
     }

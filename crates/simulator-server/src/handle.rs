@@ -21,7 +21,10 @@ use crate::session::{Order, SendRefusal};
 /// One session, seen from the network.
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
+    /// The only secret of its data channel: not for the log.
     pub(crate) id: SessionId,
+    /// How the log calls it.
+    pub(crate) number: u64,
     pub(crate) inbox: mpsc::Sender<Message>,
     pub(crate) events: Arc<EventLog>,
     /// Present if the create asked for outcomes.
@@ -92,8 +95,12 @@ impl SessionHandle {
         look: impl FnOnce(&Executor) -> T + Send + 'static,
     ) -> Result<T, SessionGone> {
         let (reply, answer) = oneshot::channel();
-        // An asker who has gone away needs no answer.
-        let read = Box::new(move |executor: &Executor| drop(reply.send(look(executor))));
+        let read = Box::new(move |executor: &Executor| {
+            // An asker who has gone away needs no answer.
+            if !reply.is_closed() {
+                drop(reply.send(look(executor)));
+            }
+        });
         self.tell(Message::Read(read)).await?;
         answer.await.map_err(|_| SessionGone)
     }

@@ -33,6 +33,7 @@ const STACK_BYTES: usize = 8 << 20;
 /// What a session is started from.
 pub(crate) struct Launch<'a> {
     pub(crate) id: SessionId,
+    pub(crate) number: u64,
     pub(crate) spec: SessionSpec,
     pub(crate) archive: &'a Archive,
     pub(crate) keyframe: Keyframe,
@@ -51,6 +52,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
     let (inbox, messages) = mpsc::channel(launch.limits.inbox);
     let handle = Arc::new(SessionHandle {
         id: launch.id,
+        number: launch.number,
         inbox,
         events: Arc::new(EventLog::new(
             launch.limits.unread_events,

@@ -70,8 +70,8 @@ impl OutcomeQueue {
         }
     }
 
-    /// Adds the record of a slot. A writer asks for room before it executes the slot, so that the limit may be
-    /// exceeded by one record.
+    /// Adds the record of a slot. A writer asks for room before it closes the slot, so that the limit may be exceeded by
+    /// one record.
     pub(crate) fn add(&self, slot: Slot, json: Box<RawValue>) {
         self.lock().add(Record {
             slot,
@@ -87,12 +87,12 @@ impl OutcomeQueue {
         self.acknowledged.notify_waiters();
     }
 
-    /// Whether another slot may be executed.
+    /// Whether another slot may be closed.
     pub(crate) fn has_room(&self) -> bool {
         self.lock().has_room()
     }
 
-    /// Waits until another slot may be executed.
+    /// Waits until another slot may be closed.
     pub(crate) async fn room(&self) {
         self.wait(&self.acknowledged, |records| records.has_room().then_some(()))
             .await;

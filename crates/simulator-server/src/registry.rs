@@ -1,6 +1,7 @@
 //! The sessions that live, and how many more there may be.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(crate) struct Registry {
     sessions: Mutex<BTreeMap<SessionId, Registered>>,
     places: Arc<Semaphore>,
     max_sessions: usize,
+    /// How many sessions were numbered.
+    numbered: AtomicU64,
 }
 
 /// A session and where it came from.
@@ -34,7 +37,13 @@ impl Registry {
             sessions: Mutex::default(),
             places: Arc::new(Semaphore::new(max_sessions)),
             max_sessions,
+            numbered: AtomicU64::new(0),
         }
+    }
+
+    /// A number for the next session, by which the log can name it: its id is a secret.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A place for one more session, within a time.

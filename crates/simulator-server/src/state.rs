@@ -53,6 +53,7 @@ impl State {
             .map_err(|error| not_loaded(&error))?;
         let launched = launch(Launch {
             id: new_id(),
+            number: self.registry.next_number(),
             spec,
             archive,
             keyframe,
@@ -69,8 +70,12 @@ impl State {
     pub(crate) fn retire(self: &Arc<Self>, session: Arc<SessionHandle>) {
         let state = Arc::clone(self);
         self.tasks.spawn(async move {
-            if session.tell(Message::Close).await.is_err() {
-                tracing::debug!(session = %session.id, "the session had ended by itself");
+            tokio::select! {
+                told = session.tell(Message::Close) => if told.is_err() {
+                    tracing::debug!(session = session.number, "the session had ended by itself");
+                },
+                () = session.stop.cancelled() => {}
+                () = state.shutdown.cancelled() => {}
             }
             if let Some(outcomes) = &session.outcomes {
                 tokio::select! {
@@ -92,7 +97,10 @@ impl State {
             .await
             .is_err()
         {
-            tracing::warn!(session = %session.id, "the session's engine is still busy and was left to itself");
+            tracing::warn!(
+                session = session.number,
+                "the session's engine is still busy and was left to itself"
+            );
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use simulator_api::{BacktestError, RequestId};
 use simulator_archive::model::Slot;
 use simulator_engine::{DecodedBlock, Execution, SlotError};
+use solana_account::AccountSharedData;
+use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -80,6 +82,9 @@ const MESSAGES_BETWEEN_STEPS: usize = 64;
 impl Worker {
     /// Works until the session is stopped.
     pub(crate) fn run(mut self) {
+        // Whoever looks at a session finds an open slot, until it is completed: messages wait for the first one.
+        self.open_slot();
+        self.publish();
         while !self.stop.is_cancelled() {
             for _ in 0..MESSAGES_BETWEEN_STEPS {
                 let Ok(message) = self.inbox.try_recv() else { break };
@@ -102,10 +107,7 @@ impl Worker {
         }
         match self.session.next_step() {
             Step::Wait | Step::Over => return Some(Need::Message),
-            Step::OpenSlot if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) => {
-                return Some(Need::OutcomeRoom);
-            }
-            Step::OpenSlot => return self.open_slot(),
+            Step::OpenSlot => self.open_slot(),
             Step::Peek => return self.peek(),
             Step::Apply(changes) => self.apply(changes),
             Step::Send(id) => self.send(id),
@@ -113,31 +115,37 @@ impl Worker {
                 Ok(()) => self.session.batch_done(),
                 Err(error) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
             },
-            Step::CloseSlot => match self.executor.close() {
-                Ok(()) => self.session.closed(),
-                Err(error) => self.fail(finalize_failed(self.executor.replay().slot(), &error)),
-            },
+            Step::CloseSlot if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) => {
+                return Some(Need::OutcomeRoom);
+            }
+            Step::CloseSlot => self.next_slot(),
         }
         None
     }
 
-    fn open_slot(&mut self) -> Option<Need> {
-        let block = match std::mem::take(&mut self.upcoming) {
-            Lookahead::Block(block) => block,
-            Lookahead::Unknown => return Some(Need::Block),
-            Lookahead::End => {
-                self.fail(BacktestError::Internal {
-                    error: "the session went past its last block".to_owned(),
-                });
-                return None;
-            }
+    /// Closes the open slot and opens the next one, if there is one. No message is taken in between.
+    fn next_slot(&mut self) {
+        match self.executor.close() {
+            Ok(()) => self.session.closed(),
+            Err(error) => return self.fail(finalize_failed(self.executor.replay().slot(), &error)),
+        }
+        if self.session.next_step() == Step::OpenSlot {
+            self.open_slot();
+        }
+    }
+
+    /// Opens the slot of the next block, which is known: the session looks at it before it closes a slot.
+    fn open_slot(&mut self) {
+        let Lookahead::Block(block) = std::mem::take(&mut self.upcoming) else {
+            return self.fail(BacktestError::Internal {
+                error: "the session went past the last block that it knows".to_owned(),
+            });
         };
         let slot = block.block().slot;
         match self.executor.open(&block) {
             Ok((slot, batches)) => self.session.opened(slot, batches),
             Err(error) => self.fail(advance_failed(slot, &error)),
         }
-        None
     }
 
     fn peek(&mut self) -> Option<Need> {
@@ -169,9 +177,19 @@ impl Worker {
         let Some((transaction, reply)) = self.sends.waiting.remove(&id) else {
             return;
         };
+        if reply.is_closed() {
+            return self.withdraw(id);
+        }
         let sent = self.executor.inject(transaction).map_err(ChangeError::from);
-        // Whoever sent it may have gone; it was executed all the same.
+        // Whoever sent it may have gone meanwhile; it was executed all the same.
         drop(reply.send(sent));
+    }
+
+    /// A transaction whose sender has been told that it failed is not executed.
+    fn withdraw(&mut self, id: SendId) {
+        if let Err(error) = self.write_down(Command::Withdraw(id)) {
+            tracing::warn!(%error, "a withdrawn transaction was not written down");
+        }
     }
 
     fn fail(&mut self, error: BacktestError) {
@@ -179,22 +197,28 @@ impl Worker {
         self.sends.waiting.clear();
     }
 
-    /// Takes a message. What changes the session is written down before it is applied.
+    /// Takes a message. What changes the session is written down before it is applied; a change whose sender has gone
+    /// is not made, because it was told that nobody answered.
     fn take(&mut self, message: Message) {
         match message {
             Message::Order(order) => self.take_order(order),
             Message::Reject { request, error } => self.take_rejected(request, error),
             Message::Close => self.close(),
+            Message::SetAccounts { reply, .. } if reply.is_closed() => {}
             Message::SetAccounts { accounts, reply } => {
-                let written = self.write_down(Command::SetAccounts(accounts.clone()));
-                if written.is_ok() {
-                    self.executor.set_accounts(accounts);
-                }
-                drop(reply.send(written));
+                drop(reply.send(self.set_accounts(accounts)));
             }
+            Message::Send { reply, .. } if reply.is_closed() => {}
             Message::Send { transaction, reply } => self.take_send(*transaction, reply),
             Message::Read(look) => look(&self.executor),
         }
+    }
+
+    fn set_accounts(&mut self, accounts: Vec<(Pubkey, AccountSharedData)>) -> Result<(), ChangeError> {
+        self.session.check_changeable()?;
+        self.write_down(Command::SetAccounts(accounts.clone()))?;
+        self.executor.set_accounts(accounts);
+        Ok(())
     }
 
     fn take_order(&mut self, order: Order) {
@@ -230,7 +254,7 @@ impl Worker {
     fn take_send(&mut self, transaction: VersionedTransaction, reply: SendReply) {
         let id = SendId(self.sends.next);
         let taken = self
-            .write_down(Command::Send(transaction.clone()))
+            .write_down(Command::Send(id, transaction.clone()))
             .and_then(|()| self.session.send(id).map_err(ChangeError::from));
         match taken {
             Ok(()) => {

@@ -6,6 +6,11 @@ use std::time::Duration;
 use simulator_api::replay::OutcomeDetail;
 use simulator_archive::import::{ImportOptions, ledger};
 use simulator_engine::ReplayOptions;
+use solana_account::AccountSharedData;
+use solana_message::VersionedMessage;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -51,6 +56,7 @@ impl Sample {
         let id = SessionId::from_random_bytes([1; 16]);
         launch(Launch {
             id,
+            number: 1,
             spec,
             archive,
             keyframe,
@@ -137,6 +143,92 @@ async fn waits_for_its_readers_and_loses_nothing() {
         after = record["slot"].as_u64();
     }
     assert_eq!(slots, 21);
+}
+
+#[tokio::test]
+async fn whoever_looks_finds_an_open_slot_until_the_end() {
+    let sample = Sample::import().await;
+    let session = sample.launch(None, &Limits::default()).await;
+    go_on(&session).await;
+    let look = |executor: &Executor| {
+        let is_complete = executor.replay_summary().complete;
+        (executor.replay().open_block().is_some(), is_complete)
+    };
+    while let (is_open, false) = session.read(look).await.unwrap() {
+        assert!(is_open);
+    }
+}
+
+/// A session that is held up in the middle of its messages, until this is dropped.
+struct Hold {
+    reached: oneshot::Receiver<()>,
+    _release: std::sync::mpsc::SyncSender<()>,
+}
+
+impl Hold {
+    async fn put(session: &SessionHandle) -> Self {
+        let (reach, reached) = oneshot::channel();
+        let (release, released) = std::sync::mpsc::sync_channel::<()>(0);
+        let wait = move |_: &Executor| {
+            // Not everyone waits for it.
+            let _ = reach.send(());
+            assert!(released.recv().is_err(), "it is dropped, not used");
+        };
+        session.tell(Message::Read(Box::new(wait))).await.unwrap();
+        Self {
+            reached,
+            _release: release,
+        }
+    }
+}
+
+/// One SOL from an account of the sample that has more than 100.
+fn transfer(executor: &Executor, signature: Signature) -> VersionedTransaction {
+    let from: Pubkey = "71PvmEchigwUJsygzTBs94sL47872v1XD98V75SvFor".parse().unwrap();
+    let instruction = solana_system_interface::instruction::transfer(&from, &from, 1_000_000_000);
+    let blockhash = executor.replay().latest_blockhash().blockhash;
+    let message = solana_message::Message::new_with_blockhash(&[instruction], Some(&from), &blockhash);
+    VersionedTransaction {
+        signatures: vec![signature],
+        message: VersionedMessage::Legacy(message),
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_sender_has_gone_is_not_made() {
+    let sample = Sample::import().await;
+    let session = sample.launch(None, &Limits::default()).await;
+    let address = Pubkey::new_from_array([9; 32]);
+    let accounts = vec![(address, AccountSharedData::new(1, 0, &Pubkey::default()))];
+    let (lost, kept) = (Signature::from([7; 64]), Signature::from([8; 64]));
+    let transactions = move |executor: &Executor| (transfer(executor, lost), transfer(executor, kept));
+    let (withdrawn, executed) = session.read(transactions).await.unwrap();
+    let before = Hold::put(&session).await;
+    let (reply, gone) = oneshot::channel();
+    drop(gone);
+    session.tell(Message::SetAccounts { accounts, reply }).await.unwrap();
+    go_on(&session).await;
+    let (reply, leaving) = oneshot::channel();
+    let transaction = Box::new(withdrawn);
+    session.tell(Message::Send { transaction, reply }).await.unwrap();
+    let (reply, staying) = oneshot::channel();
+    let transaction = Box::new(executed);
+    session.tell(Message::Send { transaction, reply }).await.unwrap();
+    let mut after = Hold::put(&session).await;
+    drop(before);
+    (&mut after.reached).await.unwrap();
+    drop((leaving, after));
+    // Both are the same but for their signatures: the second would be refused if the first had been executed.
+    assert!(staying.await.unwrap().unwrap().execution.outcome().is_some());
+    let look = move |executor: &Executor| {
+        let has = |signature| executor.history().get(signature).is_some();
+        (
+            executor.replay().account(&address).known().is_some(),
+            has(&lost),
+            has(&kept),
+        )
+    };
+    assert_eq!(session.read(look).await.unwrap(), (false, false, true));
 }
 
 #[tokio::test]

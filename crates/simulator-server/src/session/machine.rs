@@ -119,14 +119,20 @@ impl Session {
     /// Takes a transaction to be executed in the open slot: at once if the session waits, else after the slot's
     /// historical transactions.
     pub(crate) fn send(&mut self, id: SendId) -> Result<(), SendRefusal> {
-        if matches!(self.place, Place::Completed | Place::Over) {
-            return Err(SendRefusal::NoOpenSlot);
-        }
+        self.check_changeable()?;
         if self.sends.len() >= MAX_WAITING_SENDS {
             return Err(SendRefusal::TooMany);
         }
         self.sends.push_back(id);
         Ok(())
+    }
+
+    /// Whether anything can still be changed: the result of a session that has ended stays what it was.
+    pub(crate) fn check_changeable(&self) -> Result<(), SendRefusal> {
+        match self.place {
+            Place::Completed | Place::Over => Err(SendRefusal::NoOpenSlot),
+            Place::BeforeFirst | Place::Open(_) | Place::Between(_) => Ok(()),
+        }
     }
 
     /// Ends the session at its client's request: nothing more is executed or told.
@@ -228,6 +234,13 @@ impl Session {
             (Place::BeforeFirst | Place::Between(_), _) => Some(Step::OpenSlot),
             (Place::Open(_), None) => Some(self.sends.pop_front().map_or(Step::Wait, Step::Send)),
             (Place::Open(open), Some(run)) => {
+                // What was sent before the order comes before the order's own changes.
+                if open.notified
+                    && run.progress == Progress::Begun
+                    && let Some(send) = self.sends.pop_front()
+                {
+                    return Some(Step::Send(send));
+                }
                 if let Some(changes) = run.changes.take() {
                     return Some(Step::Apply(changes));
                 }

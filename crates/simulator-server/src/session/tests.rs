@@ -358,6 +358,33 @@ fn changes_come_before_everything_and_sends_at_the_end_of_the_slot() {
 }
 
 #[test]
+fn what_was_sent_before_an_order_comes_before_its_changes() {
+    let with_changes = || Order::Continue {
+        request: None,
+        blocks: 1,
+        changes: Changes {
+            accounts: vec![(Pubkey::default(), AccountSharedData::default())],
+            transactions: Vec::new(),
+        },
+    };
+    let mut worker = started();
+    worker.take_done();
+    worker.session.order(blocks(1));
+    worker.session.send(SendId(1)).unwrap();
+    worker.session.order(with_changes());
+    worker.run();
+    assert_eq!(
+        worker.take_done(),
+        "send 1 close open 11 batch batch batch apply 1 close open 13"
+    );
+    worker.session.send(SendId(2)).unwrap();
+    worker.session.send(SendId(3)).unwrap();
+    worker.session.order(with_changes());
+    worker.run();
+    assert_eq!(worker.take_done(), "send 2 send 3 apply 1 close open 14 batch close");
+}
+
+#[test]
 fn refuses_sends_without_a_slot_and_above_the_limit() {
     let mut worker = started();
     (0..step::MAX_WAITING_SENDS as u64).for_each(|id| worker.session.send(SendId(id)).unwrap());
