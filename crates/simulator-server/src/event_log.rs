@@ -1,13 +1,18 @@
 //! A session's events, numbered and bounded.
 //!
 //! The worker appends, the control connection reads. An unread event is never dropped: when too many wait, the worker
-//! pauses. Events that were read are kept for a while, for a client that comes back.
+//! pauses. Requests that are refused give events all the same, so that a client that goes on asking and does not read
+//! is cut off a little above that. Events that were read are kept for a while, for a client that comes back.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
 use tokio::sync::Notify;
+
+/// How many events more than those at which the worker pauses may wait unread: answers to what was asked before the
+/// client could know, and the last events of a step.
+const UNREAD_MARGIN: usize = 64;
 
 /// The number of an event in its session; the first event has 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +65,11 @@ impl EventLog {
         self.lock().has_room()
     }
 
+    /// Whether so many events wait that their reader must not ask for more.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.lock().is_flooded()
+    }
+
     /// Waits until more events may be produced.
     pub(crate) async fn room(&self) {
         self.wait(&self.read, |events| events.has_room().then_some(())).await;
@@ -104,7 +114,15 @@ impl Events {
     }
 
     fn has_room(&self) -> bool {
-        self.last.0 - self.read.0 < self.max_unread as u64
+        self.unread() < self.max_unread as u64
+    }
+
+    fn is_flooded(&self) -> bool {
+        self.unread() > (self.max_unread + UNREAD_MARGIN) as u64
+    }
+
+    fn unread(&self) -> u64 {
+        self.last.0 - self.read.0
     }
 
     fn after(&self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
@@ -161,6 +179,16 @@ mod tests {
         log.mark_read(Sequence(99));
         log.append(None, BacktestResponse::ReadyForContinue);
         assert_eq!(log.lock().after(Sequence(6)).unwrap().1.seq_id, Some(7));
+    }
+
+    #[test]
+    fn is_flooded_above_the_margin_only() {
+        let limit = 3 + UNREAD_MARGIN as u64;
+        assert!(!log_of(limit).is_flooded());
+        let log = log_of(limit + 1);
+        assert!(log.is_flooded());
+        log.mark_read(Sequence(1));
+        assert!(!log.is_flooded());
     }
 
     #[tokio::test]

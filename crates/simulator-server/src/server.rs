@@ -119,16 +119,18 @@ fn without_delay(connection: &mut TcpStream) {
     }
 }
 
-/// Waits for connections and sessions to end, within the time for closing, and stops what is left.
+/// Ends all sessions at once, and waits for them and for the connections, all within the time for closing.
 async fn finish(state: &State) {
     state.tasks.close();
-    if tokio::time::timeout(2 * state.times.close_limit, state.tasks.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some connections did not close in time");
-    }
-    for session in state.registry.all() {
-        state.end(&session).await;
+    let sessions = state.registry.all();
+    sessions.iter().for_each(|session| session.stop.cancel());
+    let ended = async {
+        state.tasks.wait().await;
+        for session in &sessions {
+            session.finished.cancelled().await;
+        }
+    };
+    if tokio::time::timeout(state.times.close_limit, ended).await.is_err() {
+        tracing::warn!("some connections or sessions did not end in time and were left to themselves");
     }
 }

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use simulator_api::{
     BacktestError, BacktestRequest, BacktestResponse, Capability, ContinueParams, CreateBacktestSessionRequest,
-    SessionOpened,
+    RequestId, SessionOpened,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -69,12 +69,21 @@ impl Connection {
 
     /// Listens to the client until the connection ends.
     pub(super) async fn converse(&mut self, frames: &mut SplitStream<WebSocket>) -> Ending {
+        let (shutdown, replies) = (self.state.shutdown.clone(), self.replies.clone());
+        // A client's request may have to wait for the session: the end must not wait with it.
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Ending::Restart,
+            () = replies.closed() => Ending::Lost,
+            ending = self.listen(frames) => ending,
+        }
+    }
+
+    async fn listen(&mut self, frames: &mut SplitStream<WebSocket>) -> Ending {
         let mut silent_until = self.silence();
         loop {
             let progress = tokio::select! {
                 biased;
-                () = self.state.shutdown.cancelled() => return Ending::Restart,
-                () = self.replies.closed() => return Ending::Lost,
                 created = created(&mut self.phase) => self.created(created).await,
                 frame = timeout_at(silent_until, frames.next()) => {
                     silent_until = self.silence();
@@ -131,7 +140,15 @@ impl Connection {
     async fn text(&mut self, text: &str) -> Progress {
         match BacktestRequest::from_json(text) {
             Ok(request) => self.request(request).await,
-            Err(error) => self.reply(BacktestResponse::Error(BacktestError::from(&error))).await,
+            Err(error) => {
+                let error = BacktestError::from(&error);
+                let is_open = matches!(self.phase, Phase::Open(_));
+                match request_id_of(text).filter(|_| is_open) {
+                    // Whoever names a request waits for an event that names it too.
+                    request @ Some(_) => self.tell(Message::Reject { request, error }).await,
+                    None => self.reply(BacktestResponse::Error(error)).await,
+                }
+            }
         }
     }
 
@@ -194,6 +211,9 @@ impl Connection {
                 .refuse("there is no session yet; create one and wait for sessionCreated")
                 .await;
         };
+        if session.events.is_flooded() {
+            return ControlFlow::Break(Ending::Flood);
+        }
         match session.tell(message).await {
             Ok(()) => ControlFlow::Continue(()),
             Err(gone) => self.refuse(&gone.to_string()).await,
@@ -224,6 +244,12 @@ async fn created(phase: &mut Phase) -> Result<Arc<SessionHandle>, BacktestError>
         Phase::Creating(creation) => creation.await,
         Phase::New | Phase::Open(_) => std::future::pending().await,
     }
+}
+
+/// The id of a request that could not be decoded, as far as it can be made out.
+fn request_id_of(text: &str) -> Option<RequestId> {
+    let message: serde_json::Value = serde_json::from_str(text).ok()?;
+    RequestId::new(message.get("params")?.get("requestId")?.as_str()?).ok()
 }
 
 fn opened(session: &SessionHandle) -> SessionOpened {

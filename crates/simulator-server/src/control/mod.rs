@@ -39,6 +39,8 @@ enum Ending {
     TooLarge,
     /// The client broke the WebSocket protocol.
     Violation,
+    /// The client asks and does not read the answers.
+    Flood,
     /// The server stops.
     Restart,
 }
@@ -99,6 +101,7 @@ impl Ending {
             Self::Closed => Some(Outgoing::SuccessAndClose(close(close_code::NORMAL, "session closed"))),
             Self::TooLarge => Some(Outgoing::Close(close(close_code::SIZE, "message too large"))),
             Self::Violation => Some(Outgoing::Close(close(close_code::PROTOCOL, "protocol violation"))),
+            Self::Flood => Some(Outgoing::Close(close(close_code::POLICY, "too many unread events"))),
             Self::Restart => Some(Outgoing::Close(close(close_code::RESTART, "server is stopping"))),
             Self::Left | Self::Lost => None,
         }

@@ -1,5 +1,7 @@
 //! What a server does with clients that make mistakes, or mean harm.
 
+use std::time::Duration;
+
 use crate::support::{Control, Running, SampleArchive, shorten};
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
@@ -9,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 const UNKNOWN: &str = "backtest_0192f0c4a7d87c13b6f1a3b5c7d9e011";
+
+const UNOWNED: &str = "11111111111111111111111111111111";
 
 #[tokio::test]
 async fn answers_mistakes_and_goes_on() {
@@ -80,6 +84,26 @@ async fn refuses_what_is_too_large() {
     let mut leaving = server.connect().await;
     leaving.raw(Message::Close(None)).await;
     leaving.closed().await;
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn cuts_off_who_asks_and_does_not_read() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.limits.unread_events = 1;
+    config.times.close_limit = Duration::from_millis(500);
+    let server = Running::start(config).await;
+    let mut control = Control::connect_narrow(server.address).await;
+    let (rpc, _) = control.create(json!({"startSlot": 36, "endSlot": 59})).await;
+    // The refusal repeats the name of the encoding.
+    let account = json!({"data": {"data": "", "encoding": "x".repeat(200_000)}, "executable": false, "lamports": 1, "owner": UNOWNED, "space": 0});
+    let refused = (0..300).map(|id| {
+        let params = json!({"requestId": id.to_string(), "modifyAccountStates": {UNOWNED: account}});
+        json!({"method": "continue", "params": params}).to_string()
+    });
+    assert!(control.flood(refused).await);
+    rpc.gone().await;
     server.stopped().await;
 }
 

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use simulator_archive::import::{ImportOptions, ScopeChoice, ledger};
 use simulator_server::{ServeError, Server, ServerConfig};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Longest wait for anything; only a defect makes a test wait so long.
@@ -109,6 +109,26 @@ impl Control {
         }
         let (socket, _) = connect_async(request).await?;
         Ok(Self { socket, address })
+    }
+
+    /// Connects with a small buffer, so that the server soon notices when nothing is read.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let (socket, _) = client_async(format!("ws://{address}/backtest"), stream).await.unwrap();
+        Self { socket, address }
+    }
+
+    /// Sends and reads nothing, until the server listens no more; false if it never stops listening.
+    pub(crate) async fn flood(&mut self, messages: impl Iterator<Item = String>) -> bool {
+        for text in messages {
+            let sent = timeout(Duration::from_secs(1), self.socket.send(Message::text(text))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) async fn send(&mut self, method: &str, params: Value) {
