@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use solana_address::Address;
 
 use crate::decode::{Decode, Fields, deserialize_by_decoding, unexpected};
+use crate::decode_error::excerpt;
 use crate::{DecodeError, EncodedBinary, Problem, address};
 
 /// The whole state of one account.
@@ -102,10 +103,10 @@ deserialize_by_decoding!(AccountData, AccountModifications);
 fn decode_entry(key: &str, account: &RawValue) -> Result<(Address, AccountData), DecodeError> {
     let address: Address = key.parse().map_err(|source| {
         DecodeError::from(Problem::ModifiedAccountKey {
-            key: key.into(),
+            key: excerpt(key.into()),
             source,
         })
-        .within(key)
+        .within(&excerpt(key.into()))
     })?;
     let account = AccountData::decode(account)
         .map_err(|error| error.map_problem(|problem| name_account(problem, key)).within(key))?;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::decode::{Decode, Fields, deserialize_by_decoding};
+use crate::decode_error::excerpt;
 use crate::{DecodeError, Problem};
 
 /// How bytes are written as text. Base64 (standard alphabet, padded) is the only way there is.
@@ -83,7 +84,10 @@ impl Decode for BinaryEncoding {
     fn decode(raw: &RawValue) -> Result<Self, DecodeError> {
         match String::decode(raw)? {
             name if name == "base64" => Ok(Self::Base64),
-            encoding => Err(Problem::Encoding { encoding }.into()),
+            encoding => Err(Problem::Encoding {
+                encoding: excerpt(encoding),
+            }
+            .into()),
         }
     }
 }

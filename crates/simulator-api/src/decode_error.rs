@@ -88,6 +88,17 @@ pub enum Problem {
     },
 }
 
+/// The most characters of a wrong text that an error repeats.
+const MAX_EXCERPT: usize = 64;
+
+/// The beginning of a text that is wrong: errors are answered, kept and logged, whatever the length of the request.
+pub(crate) fn excerpt(text: String) -> String {
+    match text.char_indices().nth(MAX_EXCERPT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 impl DecodeError {
     /// Where the value stands that is wrong; empty for the whole message.
     pub fn path(&self) -> &str {

@@ -113,7 +113,7 @@ pub(crate) struct RunArgs {
     /// File for every known account after the last slot, as JSON lines sorted by address
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) dump_accounts: Option<PathBuf>,
-    /// Exit with code 3 when more transactions than this diverged
+    /// Exit with code 3 when more than this diverged: transactions, and slots whose bank hash is not the recorded one
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub(crate) max_divergence: Option<u64>,
     /// Print one JSON object instead of the table
@@ -181,6 +181,22 @@ pub(crate) struct ImportArgs {
     /// Where to write the archive
     #[arg(long, value_name = "DIR")]
     pub(crate) out: String,
+    /// Whether the ledger lists every account of the chain (all) or some (listed, which also permits gaps between
+    /// blocks); by default decided from what it holds
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) scope: ScopeArg,
+}
+
+/// What it means that a ledger does not list an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeArg {
+    /// What the ledger holds decides
+    #[default]
+    Auto,
+    /// The account does not exist
+    All,
+    /// Nothing is known of it
+    Listed,
 }
 
 /// `sim archive inspect` and `sim archive verify`.

@@ -105,6 +105,21 @@ fn report(error: &CliError) -> Exit {
     exit
 }
 
+/// A writer whose failures are nobody's concern: that a log cannot be written is no reason to lose a result.
+struct Patient<W>(W);
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// What is logged is chosen with `SIM_LOG`, in the form of `RUST_LOG`.
 fn log_to_stderr() -> Result<(), SettingsError> {
     let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.to_owned());
@@ -112,8 +127,9 @@ fn log_to_stderr() -> Result<(), SettingsError> {
     let to_terminal = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Patient(io::stderr()))
         .with_ansi(to_terminal)
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -79,12 +79,21 @@ impl OutputError {
 }
 
 /// A file that gets its name when it is complete. Until then it has the same name with `.tmp` behind it; it disappears
-/// if it is never completed.
+/// if it is never completed. A device or a pipe, which has no such moment, is written directly.
 #[derive(Debug)]
 pub(crate) struct WholeFile {
     writer: BufWriter<File>,
-    temporary: Temporary,
+    completion: Completion,
     path: PathBuf,
+}
+
+/// What makes a file complete.
+#[derive(Debug)]
+enum Completion {
+    /// It takes its name.
+    Rename(Temporary),
+    /// Nothing: every byte is where it belongs at once.
+    Written,
 }
 
 /// The name of a file that is not complete.
@@ -101,14 +110,23 @@ impl Drop for Temporary {
 impl WholeFile {
     /// Begins the file, in place of one that an earlier run did not complete.
     pub(crate) fn create(path: &Path) -> Result<Self, OutputError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let temporary = Temporary(path.with_file_name(name));
-        let file = File::create(&temporary.0).map_err(OutputError::at(path))?;
+        let (file, completion, path) = if std::fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+            let file = File::options().write(true).open(path).map_err(OutputError::at(path))?;
+            (file, Completion::Written, path.to_owned())
+        } else {
+            // A link stays a link: it is the file behind it that is replaced.
+            let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".tmp");
+            let temporary = Temporary(path.with_file_name(name));
+            let file = File::create(&temporary.0).map_err(OutputError::at(&path))?;
+            (file, Completion::Rename(temporary), path)
+        };
+        let writer = BufWriter::new(file);
         Ok(Self {
-            writer: BufWriter::new(file),
-            temporary,
-            path: path.to_owned(),
+            writer,
+            completion,
+            path,
         })
     }
 
@@ -121,13 +139,18 @@ impl WholeFile {
     pub(crate) fn publish(self) -> Result<(), OutputError> {
         let Self {
             writer,
-            temporary,
+            completion,
             path,
         } = self;
         let publish = || {
             let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary.0, &path)
+            match &completion {
+                Completion::Rename(temporary) => {
+                    file.sync_all()?;
+                    std::fs::rename(&temporary.0, &path)
+                }
+                Completion::Written => Ok(()),
+            }
         };
         publish().map_err(OutputError::at(&path))
     }
@@ -180,6 +203,22 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), 1);
         drop(file);
         assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), 0);
+    }
+
+    #[test]
+    fn devices_are_written_and_links_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut full = WholeFile::create(Path::new("/dev/full")).expect("can be opened");
+        full.write_all(b"{}").expect("buffered");
+        assert!(full.publish().is_err());
+        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        std::fs::write(&target, b"old").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        let mut file = WholeFile::create(&link).expect("can be written");
+        file.write_all(b"new").expect("written");
+        file.publish().expect("published");
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&target).expect("there"), b"new");
     }
 
     #[test]

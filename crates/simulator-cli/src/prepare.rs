@@ -97,10 +97,15 @@ pub(crate) async fn open_archive(location: &str) -> Result<Archive, PrepareError
 }
 
 /// Imports a ledger directory and shows how far that is.
-pub(crate) async fn import_shown(ledger: &Path, out: &str, visibility: Visibility) -> Result<Manifest, PrepareError> {
+pub(crate) async fn import_shown(
+    ledger: &Path,
+    out: &str,
+    options: ImportOptions,
+    visibility: Visibility,
+) -> Result<Manifest, PrepareError> {
     let progress = Progress::start(visibility, Unit::Bytes, 0, "importing");
     let show = |import: ImportProgress| progress.set(import.bytes_read, import.bytes_total);
-    let result = ledger::import(ledger, out, ImportOptions::default(), show).await;
+    let result = ledger::import(ledger, out, options, show).await;
     progress.clear();
     result.map_err(|error| PrepareError::Import {
         ledger: ledger.display().to_string(),
@@ -118,7 +123,7 @@ async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareE
         .tempdir()
         .map_err(PrepareError::Temporary)?;
     let out = directory.path().to_string_lossy().into_owned();
-    import_shown(Path::new(place), &out, visibility).await?;
+    import_shown(Path::new(place), &out, ImportOptions::default(), visibility).await?;
     Ok(directory)
 }
 

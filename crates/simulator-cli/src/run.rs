@@ -15,6 +15,7 @@ mod plan;
 mod session;
 mod sessions;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -120,6 +121,7 @@ impl Run {
             source,
         })?;
         sinks.finish(&facts)?;
+        warn_of_differing_bank_hashes(&facts);
         outputs.closing.print(&facts)?;
         Ok(exit(&facts, max_divergence))
     }
@@ -142,10 +144,27 @@ impl Run {
     }
 }
 
+/// Transactions may all match while an account that none of them shows is wrong.
+fn warn_of_differing_bank_hashes(facts: &Facts) {
+    let Some(hashes) = facts.bank_hashes.as_ref().filter(|hashes| hashes.differed > 0) else {
+        return;
+    };
+    let first = hashes
+        .first_difference
+        .map(|slot| format!(", first in slot {slot}"))
+        .unwrap_or_default();
+    let warning = format!(
+        "warning: {} bank hashes differ from the recorded ones{first}: some account is not as it was on the chain",
+        hashes.differed
+    );
+    // Nobody is left to be warned if this fails.
+    let _ = writeln!(std::io::stderr(), "{warning}");
+}
+
 fn exit(facts: &Facts, max_divergence: Option<u64>) -> Exit {
     if !facts.metadata.complete {
         Exit::Interrupted
-    } else if max_divergence.is_some_and(|max| facts.summary.diverged > max) {
+    } else if max_divergence.is_some_and(|max| facts.divergences() > max) {
         Exit::Gate
     } else {
         Exit::Done

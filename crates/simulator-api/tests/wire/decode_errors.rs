@@ -1,5 +1,6 @@
 //! What a client reads when its request cannot be decoded.
 
+use serde_json::json;
 use simulator_api::{BacktestError, BacktestRequest, BacktestResponse, DecodeError, Problem};
 
 use crate::addresses::{CLOCK, SYSVAR};
@@ -260,4 +261,18 @@ fn modification(owner: &str, encoding: &str, lamports: &str) -> String {
         r#"{{"modifyAccountStates": {{"{CLOCK}": {{"data": {{"data": "", "encoding": "{encoding}"}},
            "executable": false, "lamports": {lamports}, "owner": "{owner}", "space": 0}}}}}}"#
     )
+}
+
+#[test]
+fn an_error_repeats_only_the_beginning_of_a_long_text() {
+    let account = json!({"data": {"data": "", "encoding": "x".repeat(100_000)}, "executable": false, "lamports": 1,
+                         "owner": "11111111111111111111111111111111", "space": 0});
+    for accounts in [
+        json!({"11111111111111111111111111111111": account}),
+        json!({"k".repeat(100_000): account}),
+    ] {
+        let message = json!({"method": "continue", "params": {"modifyAccountStates": accounts}});
+        let error = BacktestRequest::from_json(&message.to_string()).expect_err("it is wrong");
+        assert!(error.to_string().len() < 500, "{} bytes", error.to_string().len());
+    }
 }

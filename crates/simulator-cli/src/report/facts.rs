@@ -13,6 +13,13 @@ pub(crate) struct Facts {
     pub(crate) unreproduced: Option<Vec<Unreproduced>>,
 }
 
+impl Facts {
+    /// What `--max-divergence` counts: transactions that diverged, and slots whose bank hash is not the recorded one.
+    pub(crate) fn divergences(&self) -> u64 {
+        self.summary.diverged + self.bank_hashes.as_ref().map_or(0, |hashes| hashes.differed)
+    }
+}
+
 /// What was run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Metadata {

@@ -75,6 +75,8 @@ pub(crate) enum RunOptionsError {
     Backwards { start: u64, end: u64 },
     #[error("transactions are asked for, but the table has none; add --json or --output-file FILE")]
     NowhereToList,
+    #[error("--output-file and --dump-accounts name the same file; give each its own")]
+    OneFile,
     #[error("--{option} names {address} twice; which of the two files is meant?")]
     Twice { option: &'static str, address: Pubkey },
 }
@@ -93,6 +95,9 @@ impl TryFrom<RunArgs> for RunOptions {
             ignored_signers: args.ignore_signer.into_iter().collect(),
             features: args.features,
         };
+        if args.output_file.is_some() && args.output_file == args.dump_accounts {
+            return Err(RunOptionsError::OneFile);
+        }
         let replay = ReplayOptions {
             wanted,
             detail,

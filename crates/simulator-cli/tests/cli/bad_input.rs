@@ -224,3 +224,30 @@ fn more_diverged_than_the_user_allows() {
     assert_eq!(run("1").code, Some(0));
     insta::assert_snapshot!(run("0"));
 }
+
+#[test]
+fn one_wrong_account_breaks_the_gate_although_every_transaction_matches() {
+    let workspace = Workspace::with_ledger();
+    let wallet = "1iktbX8RwbwLoxKSAnRstCJwkuZ189cuhHvt1sypD3Y"
+        .parse()
+        .expect("an address");
+    let edit = edit::edit_account(&workspace.path("ledger"), &wallet, |account| account.rent_epoch = 0);
+    edit.expect("edited");
+    // The bank hash does not cover the rent epoch; it covers the balance of an account that nobody touches.
+    let same = run(&workspace, &["--archive", "ledger", "--max-divergence", "0"]);
+    assert_eq!(same.code, Some(0), "{same}");
+    let stranger = "Vo5siZ442SaZBKPXNocthiXysNviW4UYPwRFggmbgAp"
+        .parse()
+        .expect("an address");
+    edit::drop_account(&workspace.path("ledger"), &stranger).expect("dropped");
+    insta::assert_snapshot!(run(&workspace, &["--archive", "ledger", "--max-divergence", "0"]));
+}
+
+#[test]
+fn two_outputs_go_to_one_file() {
+    let outputs = ["--output-file", "a.jsonl", "--dump-accounts", "a.jsonl"];
+    insta::assert_snapshot!(run(
+        &Workspace::with_archive(),
+        &[&["--archive", "archive"], &outputs[..]].concat()
+    ));
+}
