@@ -9,7 +9,7 @@ use simulator_engine::{
     ReplayOptions, SimulateOptions, Skip, SlotError, Unverifiable, Verdict,
 };
 use simulator_testkit::edit;
-use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
+use solana_account::{AccountSharedData, ReadableAccount};
 use solana_hash::Hash;
 use solana_keypair::{Keypair, Signer};
 use solana_pubkey::Pubkey;
