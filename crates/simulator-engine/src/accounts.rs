@@ -44,6 +44,7 @@ pub struct AccountBase {
     accounts: HashMap<Pubkey, AccountSharedData>,
     scope: Scope,
     lattice: OnceLock<LatticeHash>,
+    sorted: OnceLock<Vec<Pubkey>>,
     /// Accounts of code that say when it was deployed.
     deployments: OnceLock<Vec<Pubkey>>,
 }
@@ -60,6 +61,7 @@ impl AccountBase {
             accounts,
             scope,
             lattice: OnceLock::new(),
+            sorted: OnceLock::new(),
             deployments: OnceLock::new(),
         }
     }
@@ -99,6 +101,15 @@ impl AccountBase {
                 .is_some_and(|account| deployment::is_after(account, slot))
         };
         deployments.iter().filter(is_after)
+    }
+
+    /// The addresses of all accounts, sorted once for all sessions.
+    fn sorted_addresses(&self) -> &[Pubkey] {
+        self.sorted.get_or_init(|| {
+            let mut addresses: Vec<_> = self.accounts.keys().copied().collect();
+            addresses.sort_unstable();
+            addresses
+        })
     }
 
     /// The sum over all accounts, computed once for all sessions.
@@ -232,29 +243,30 @@ impl AccountStore {
             .collect()
     }
 
-    /// Addresses greater than `after` of all existing accounts, sorted, at most `limit`.
+    /// Addresses greater than `after` of all existing accounts, sorted, at most `limit`. A page costs what the session
+    /// has written and what it returns, not what the base holds.
     pub(crate) fn addresses_after(&self, after: Option<&Pubkey>, limit: usize) -> Vec<Pubkey> {
-        let is_later = |address: &&Pubkey| after.is_none_or(|after| *address > after);
-        let mut addresses: Vec<Pubkey> = self
-            .base
-            .accounts
-            .keys()
-            .filter(|address| !self.written.contains_key(*address))
-            .chain(
-                self.written
-                    .iter()
-                    .filter(|(_, account)| account.is_some())
-                    .map(|(address, _)| address),
-            )
-            .filter(is_later)
-            .copied()
+        let is_later = |address: &Pubkey| after.is_none_or(|after| address > after);
+        let mut written: Vec<Pubkey> = self
+            .written
+            .iter()
+            .filter(|(address, account)| account.is_some() && is_later(address))
+            .map(|(address, _)| *address)
             .collect();
-        if addresses.len() > limit {
-            addresses.select_nth_unstable(limit);
-            addresses.truncate(limit);
-        }
-        addresses.sort_unstable();
-        addresses
+        written.sort_unstable();
+        let base = self.base.sorted_addresses();
+        let base = &base[base.partition_point(|address| !is_later(address))..];
+        let mut base = base
+            .iter()
+            .filter(|address| !self.written.contains_key(*address))
+            .peekable();
+        let mut written = written.iter().peekable();
+        let next = || match (base.peek(), written.peek()) {
+            (Some(one), Some(other)) if one > other => written.next(),
+            (Some(_), _) => base.next(),
+            (None, _) => written.next(),
+        };
+        std::iter::from_fn(next).take(limit).copied().collect()
     }
 }
 
@@ -268,4 +280,74 @@ pub fn to_shared(account: Account) -> AccountSharedData {
         executable: account.executable,
         rent_epoch: account.rent_epoch,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn key(first: u8) -> Pubkey {
+        Pubkey::new_from_array([first; 32])
+    }
+
+    fn store(listed: &[u8], scope: Scope) -> AccountStore {
+        let account = Account {
+            lamports: 1,
+            owner: Pubkey::default(),
+            executable: false,
+            rent_epoch: 0,
+            data: Bytes::new(),
+        };
+        let accounts = listed.iter().map(|first| (key(*first), account.clone()));
+        AccountStore::new(Arc::new(AccountBase::from_accounts(accounts, scope)))
+    }
+
+    fn with_lamports(lamports: u64) -> AccountSharedData {
+        AccountSharedData::new(lamports, 0, &Pubkey::default())
+    }
+
+    #[test]
+    fn pages_are_sorted_and_see_what_was_written() {
+        let mut store = store(&[9, 1, 5, 3], Scope::All);
+        store.put(key(4), with_lamports(1));
+        store.put(key(10), with_lamports(1));
+        store.put(key(5), with_lamports(0));
+        store.put(key(3), with_lamports(7));
+        let all = [1, 3, 4, 9, 10].map(key);
+        assert_eq!(store.addresses_after(None, usize::MAX), all);
+        for limit in 1..=all.len() {
+            let mut pages = Vec::new();
+            while let page @ [_, ..] = &store.addresses_after(pages.last(), limit)[..] {
+                assert!(page.len() <= limit);
+                pages.extend_from_slice(page);
+            }
+            assert_eq!(pages, all);
+        }
+    }
+
+    #[test]
+    fn what_is_not_listed_is_unknown_only_where_the_list_is_not_complete() {
+        assert_eq!(store(&[1], Scope::All).lookup(&key(2)), Lookup::Absent);
+        let mut listed = store(&[1], Scope::Listed);
+        assert_eq!(listed.lookup(&key(2)), Lookup::Unknown);
+        listed.assume_absent(&key(2));
+        assert_eq!(listed.lookup(&key(2)), Lookup::Absent);
+        listed.remove(&key(1));
+        assert_eq!(listed.lookup(&key(1)), Lookup::Absent);
+    }
+
+    #[test]
+    fn what_was_written_back_is_no_change() {
+        let mut store = store(&[1, 2], Scope::All);
+        store.put(key(1), with_lamports(9));
+        store.put(key(2), with_lamports(9));
+        store.put(key(1), with_lamports(1));
+        assert_eq!(store.changes().into_keys().collect::<Vec<_>>(), [key(2)]);
+        store.begin_session();
+        assert!(store.changes().is_empty());
+        store.remove(&key(2));
+        assert_eq!(store.changes(), BTreeMap::from([(key(2), None)]));
+    }
 }

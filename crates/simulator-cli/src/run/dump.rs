@@ -10,7 +10,7 @@ use super::error::SessionError;
 use crate::output::{OutputError, WholeFile};
 
 /// Accounts in one answer, at most. Where they are large, fewer are asked for.
-const PAGE_ACCOUNTS: u32 = 256;
+const PAGE_ACCOUNTS: u32 = 10_000;
 
 /// Writes the accounts, sorted by address, and gives the file its name.
 pub(super) async fn dump_accounts(rpc: &RpcEndpoint, mut file: WholeFile) -> Result<(), SessionError> {
