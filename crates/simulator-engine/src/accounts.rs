@@ -174,9 +174,11 @@ impl AccountStore {
         let account = self
             .get(program)
             .filter(|account| *account.owner() == bpf_loader_upgradeable::ID)?;
-        let (kind, rest) = account.data().split_first_chunk::<4>()?;
-        let address = rest.first_chunk::<32>()?;
-        (u32::from_le_bytes(*kind) == 2).then(|| Pubkey::new_from_array(*address))
+        let address = account
+            .data()
+            .strip_prefix(&deployment::PROGRAM_KIND)?
+            .first_chunk::<32>()?;
+        Some(Pubkey::new_from_array(*address))
     }
 
     /// Stores an account. One without lamports ceases to exist.

@@ -7,8 +7,10 @@
 use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
 use solana_sdk_ids::{bpf_loader_upgradeable, loader_v4};
 
-/// What the account of an upgradeable program's code begins with. (`UpgradeableLoaderState::ProgramData`.)
-const PROGRAM_DATA_KIND: u32 = 3;
+/// What the account of an upgradeable program begins with. (`UpgradeableLoaderState::Program`.)
+pub(crate) const PROGRAM_KIND: [u8; 4] = [2, 0, 0, 0];
+/// What the account of its code begins with. (`UpgradeableLoaderState::ProgramData`.)
+pub(crate) const PROGRAM_DATA_KIND: [u8; 4] = [3, 0, 0, 0];
 
 /// Moves a deployment that lies after `latest` to that slot.
 pub(crate) fn limit_slot(account: &mut AccountSharedData, latest: u64) {
@@ -29,8 +31,7 @@ pub(crate) fn is_after(account: &AccountSharedData, latest: u64) -> bool {
 
 /// Where an account says when its code was deployed, if it holds code that can be deployed again.
 fn slot_offset(account: &AccountSharedData) -> Option<usize> {
-    let kind = account.data().first_chunk().map(|kind| u32::from_le_bytes(*kind));
-    if *account.owner() == bpf_loader_upgradeable::ID && kind == Some(PROGRAM_DATA_KIND) {
+    if *account.owner() == bpf_loader_upgradeable::ID && account.data().starts_with(&PROGRAM_DATA_KIND) {
         return Some(4);
     }
     (*account.owner() == loader_v4::ID).then_some(0)

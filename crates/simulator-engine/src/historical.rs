@@ -119,8 +119,7 @@ impl Replay {
     }
 
     fn unknown_lookup_table(&self, transaction: &VersionedTransaction) -> Option<Pubkey> {
-        let tables = lookup_tables(transaction);
-        tables.into_iter().find(|table| !self.accounts.is_known(table))
+        lookup_tables(transaction).find(|table| !self.accounts.is_known(table))
     }
 
     /// The first account that the transaction needs and the archive says nothing of. What a recorded balance shows
@@ -252,9 +251,9 @@ impl Executed {
     }
 }
 
-fn lookup_tables(transaction: &VersionedTransaction) -> Vec<Pubkey> {
+fn lookup_tables(transaction: &VersionedTransaction) -> impl Iterator<Item = Pubkey> {
     let lookups = transaction.message.address_table_lookups().unwrap_or_default();
-    lookups.iter().map(|lookup| lookup.account_key).collect()
+    lookups.iter().map(|lookup| lookup.account_key)
 }
 
 fn keys_where(keys: &[Pubkey], wanted: impl Fn(usize) -> bool) -> Vec<Pubkey> {

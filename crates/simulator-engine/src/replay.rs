@@ -229,7 +229,7 @@ impl Replay {
                 open: open.block.block().slot,
             });
         }
-        self.check_parent(&block)?;
+        self.go_on_to(&block)?;
         let open = self.begin_slot(block)?;
         self.open = Some(open);
         Ok(())
@@ -386,7 +386,15 @@ impl Replay {
         self.recorder.digest(&self.accounts)
     }
 
-    fn check_parent(&mut self, block: &DecodedBlock) -> Result<(), SlotError> {
+    /// The height of a block that follows the last one; counted where it is not recorded.
+    pub(crate) fn height_of(&self, block: &Block) -> u64 {
+        block
+            .block_height
+            .unwrap_or_else(|| self.tip.block_height.saturating_add(1))
+    }
+
+    /// Makes the parent of a block the last slot, or says why it is not.
+    fn go_on_to(&mut self, block: &DecodedBlock) -> Result<(), SlotError> {
         let block = block.block();
         let last = self.blockhashes.last();
         let is_child = block.parent_slot == self.tip.slot && block.previous_blockhash == last.blockhash;

@@ -34,10 +34,9 @@ impl Replay {
         clock.write(&mut self.accounts, &rent);
         self.runtime.fill_sysvar_cache(&self.accounts);
         let environment = self.runtime.environment(block.slot, self.blockhashes.last());
-        let block_height = block.block_height.unwrap_or(self.tip.block_height.saturating_add(1));
         Ok(OpenSlot {
             next_batch: 0,
-            block_height,
+            block_height: self.height_of(block),
             environment,
             fees: CollectedFees::default(),
             parent_bank_hash,

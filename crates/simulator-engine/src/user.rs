@@ -93,12 +93,12 @@ impl Replay {
         self.proof.session_changed();
         self.lineage.reach([&address], Reached::OVERRIDDEN);
         deployment::limit_slot(&mut account, self.slot().saturating_sub(1));
-        let clock = Clock::read(&self.accounts).ok();
         let holds_code = |account: &AccountSharedData| account.executable() || LOADERS.contains(account.owner());
         let changes_code = self.accounts.get(&address).is_some_and(holds_code) || holds_code(&account);
+        let replaced = (address == sysvar::clock::ID).then(|| Clock::read(&self.accounts));
         self.accounts.put(address, account);
-        if address == sysvar::clock::ID {
-            self.keep_clock_in_step(clock);
+        if let Some(Ok(replaced)) = replaced {
+            self.keep_clock_in_step(replaced);
         }
         if changes_code {
             self.runtime.forget_programs(self.slot(), &self.accounts);
@@ -109,10 +109,8 @@ impl Replay {
     }
 
     /// Gives the Clock that the user set the slot and epochs of the one it replaces.
-    fn keep_clock_in_step(&mut self, replaced: Option<Clock>) {
-        let (Some(replaced), Ok(set)) = (replaced, Clock::read(&self.accounts)) else {
-            return;
-        };
+    fn keep_clock_in_step(&mut self, replaced: Clock) {
+        let Ok(set) = Clock::read(&self.accounts) else { return };
         let clock = Clock {
             unix_timestamp: set.unix_timestamp,
             epoch_start_timestamp: set.epoch_start_timestamp,

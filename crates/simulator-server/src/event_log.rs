@@ -5,10 +5,11 @@
 //! is cut off a little above that. Events that were read are kept for a while, for a client that comes back.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
 use tokio::sync::Notify;
+
+use crate::watched::Watched;
 
 /// How many events more than those at which the worker pauses may wait unread: answers to what was asked before the
 /// client could know, and the last events of a step.
@@ -21,7 +22,7 @@ pub(crate) struct Sequence(pub(crate) u64);
 /// The events of one session.
 #[derive(Debug)]
 pub(crate) struct EventLog {
-    events: Mutex<Events>,
+    events: Watched<Events>,
     appended: Notify,
     read: Notify,
 }
@@ -47,7 +48,7 @@ impl EventLog {
             max_retained: max_retained.max(max_unread),
         };
         Self {
-            events: Mutex::new(events),
+            events: Watched::new(events),
             appended: Notify::new(),
             read: Notify::new(),
         }
@@ -56,48 +57,36 @@ impl EventLog {
     /// Numbers an event and adds it. A writer asks for room before the work that leads to events, not before each of
     /// them, so that the limit may be exceeded by the few events of one step.
     pub(crate) fn append(&self, request: Option<RequestId>, response: BacktestResponse) {
-        self.lock().append(request, response);
+        self.events.lock().append(request, response);
         self.appended.notify_waiters();
     }
 
     /// Whether more events may be produced.
     pub(crate) fn has_room(&self) -> bool {
-        self.lock().has_room()
+        self.events.lock().has_room()
     }
 
     /// Whether so many events wait that their reader must not ask for more.
     pub(crate) fn is_flooded(&self) -> bool {
-        self.lock().is_flooded()
+        self.events.lock().is_flooded()
     }
 
     /// Waits until more events may be produced.
     pub(crate) async fn room(&self) {
-        self.wait(&self.read, |events| events.has_room().then_some(())).await;
+        self.events
+            .until(&self.read, |events| events.has_room().then_some(()))
+            .await;
     }
 
     /// Waits for the first retained event after this one.
     pub(crate) async fn next_after(&self, cursor: Sequence) -> (Sequence, SequencedResponse) {
-        self.wait(&self.appended, |events| events.after(cursor)).await
+        self.events.until(&self.appended, |events| events.after(cursor)).await
     }
 
     /// All events up to this one have been sent.
     pub(crate) fn mark_read(&self, cursor: Sequence) {
-        self.lock().mark_read(cursor);
+        self.events.lock().mark_read(cursor);
         self.read.notify_waiters();
-    }
-
-    async fn wait<T>(&self, changed: &Notify, look: impl Fn(&Events) -> Option<T>) -> T {
-        loop {
-            let notified = changed.notified();
-            if let Some(found) = look(&self.lock()) {
-                return found;
-            }
-            notified.await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Events> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,28 +146,28 @@ mod tests {
     #[test]
     fn numbers_from_one() {
         let log = log_of(2);
-        let first = log.lock().after(Sequence(0)).unwrap();
+        let first = log.events.lock().after(Sequence(0)).unwrap();
         assert_eq!((first.0, first.1.seq_id), (Sequence(1), Some(1)));
-        assert_eq!(log.lock().after(Sequence(1)).unwrap().0, Sequence(2));
-        assert!(log.lock().after(Sequence(2)).is_none());
+        assert_eq!(log.events.lock().after(Sequence(1)).unwrap().0, Sequence(2));
+        assert!(log.events.lock().after(Sequence(2)).is_none());
     }
 
     #[test]
     fn keeps_what_is_unread_and_a_little_more() {
         let log = log_of(6);
         assert!(!log.has_room());
-        assert_eq!(log.lock().retained.len(), 6, "nothing unread is dropped");
+        assert_eq!(log.events.lock().retained.len(), 6, "nothing unread is dropped");
         log.mark_read(Sequence(4));
         assert!(log.has_room());
-        assert_eq!(log.lock().retained.len(), 4);
+        assert_eq!(log.events.lock().retained.len(), 4);
         assert_eq!(
-            log.lock().after(Sequence(0)).unwrap().0,
+            log.events.lock().after(Sequence(0)).unwrap().0,
             Sequence(3),
             "the oldest that is left"
         );
         log.mark_read(Sequence(99));
         log.append(None, BacktestResponse::ReadyForContinue);
-        assert_eq!(log.lock().after(Sequence(6)).unwrap().1.seq_id, Some(7));
+        assert_eq!(log.events.lock().after(Sequence(6)).unwrap().1.seq_id, Some(7));
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod rpc;
 mod server;
 mod session;
 mod state;
+mod watched;
 mod worker;
 
 pub use config::{Limits, ServerConfig, Times};

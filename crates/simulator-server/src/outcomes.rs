@@ -5,16 +5,18 @@
 //! ever dropped.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use simulator_archive::model::Slot;
 use tokio::sync::Notify;
 
+use crate::watched::Watched;
+
 /// The outcome records of one session.
 #[derive(Debug)]
 pub(crate) struct OutcomeQueue {
-    records: Mutex<Records>,
+    records: Watched<Records>,
     added: Notify,
     acknowledged: Notify,
 }
@@ -64,7 +66,7 @@ impl OutcomeQueue {
             sealed: false,
         };
         Self {
-            records: Mutex::new(records),
+            records: Watched::new(records),
             added: Notify::new(),
             acknowledged: Notify::new(),
         }
@@ -73,7 +75,7 @@ impl OutcomeQueue {
     /// Adds the record of a slot. A writer asks for room before it closes the slot, so that the limit may be exceeded by
     /// one record.
     pub(crate) fn add(&self, slot: Slot, json: Box<RawValue>) {
-        self.lock().add(Record {
+        self.records.lock().add(Record {
             slot,
             json: json.into(),
         });
@@ -82,31 +84,33 @@ impl OutcomeQueue {
 
     /// No record will be added any more.
     pub(crate) fn seal(&self) {
-        self.lock().sealed = true;
+        self.records.lock().sealed = true;
         self.added.notify_waiters();
         self.acknowledged.notify_waiters();
     }
 
     /// Whether another slot may be closed.
     pub(crate) fn has_room(&self) -> bool {
-        self.lock().has_room()
+        self.records.lock().has_room()
     }
 
     /// Waits until another slot may be closed.
     pub(crate) async fn room(&self) {
-        self.wait(&self.acknowledged, |records| records.has_room().then_some(()))
+        self.records
+            .until(&self.acknowledged, |records| records.has_room().then_some(()))
             .await;
     }
 
     /// Waits until every record has been acknowledged and no more will come.
     pub(crate) async fn drained(&self) {
-        self.wait(&self.acknowledged, |records| records.is_drained().then_some(()))
+        self.records
+            .until(&self.acknowledged, |records| records.is_drained().then_some(()))
             .await;
     }
 
     /// Acknowledges and reads, without waiting.
     pub(crate) fn read(&self, request: OutcomeRequest) -> OutcomePage {
-        let page = self.lock().read(request);
+        let page = self.records.lock().read(request);
         self.acknowledged.notify_waiters();
         page
     }
@@ -115,22 +119,9 @@ impl OutcomeQueue {
     pub(crate) async fn next(&self, request: OutcomeRequest) -> OutcomePage {
         self.read(request);
         let has_answer = |page: &OutcomePage| page.complete || !page.records.is_empty();
-        self.wait(&self.added, |records| Some(records.page(request)).filter(has_answer))
+        self.records
+            .until(&self.added, |records| Some(records.page(request)).filter(has_answer))
             .await
-    }
-
-    async fn wait<T>(&self, changed: &Notify, look: impl Fn(&Records) -> Option<T>) -> T {
-        loop {
-            let notified = changed.notified();
-            if let Some(found) = look(&self.lock()) {
-                return found;
-            }
-            notified.await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -25,7 +25,7 @@ use simulator_archive::model::Block;
 use crate::epoch::ended::Ended;
 use crate::epoch::epoch_rewards::EpochRewards;
 pub(crate) use crate::epoch::payout::Payout;
-use crate::epoch::settlement::{Settlement, height};
+use crate::epoch::settlement::Settlement;
 use crate::replay::{Replay, SlotError};
 use crate::report::Unreproduced;
 
@@ -59,7 +59,7 @@ pub(crate) fn distribute_rewards(replay: &mut Replay, block: &Block) {
         // Slot numbers stand in for heights, so that the partitions may be paid in other blocks than on the chain.
         replay.recorder.unreproduced(Unreproduced::EpochRewards, block.slot);
     }
-    let Some(partition) = height(replay, block).checked_sub(rewards.starting_height) else {
+    let Some(partition) = replay.height_of(block).checked_sub(rewards.starting_height) else {
         return;
     };
     let mut payout = match replay.payout.take() {

@@ -14,17 +14,16 @@ use solana_rent::Rent;
 use solana_sdk_ids::{bpf_loader, bpf_loader_upgradeable, stake, system_program};
 
 use crate::accounts::AccountStore;
+use crate::deployment::{PROGRAM_DATA_KIND, PROGRAM_KIND};
 use crate::runtime::{Runtime, program_data_address};
 use crate::sysvars::put_u64;
 
 /// A buffer account: kind, then an optional authority, then the code.
 const BUFFER_KIND: [u8; 4] = [1, 0, 0, 0];
 const BUFFER_HEADER_LEN: usize = 37;
-/// A program account: kind, then the address of its code.
-const PROGRAM_KIND: [u8; 4] = [2, 0, 0, 0];
+/// A program account: [`PROGRAM_KIND`], then the address of its code.
 const PROGRAM_LEN: usize = 36;
-/// An account that holds code: kind, slot of deployment, an optional authority, then the code.
-const PROGRAM_DATA_KIND: [u8; 4] = [3, 0, 0, 0];
+/// An account that holds code: [`PROGRAM_DATA_KIND`], slot of deployment, an optional authority, then the code.
 const PROGRAM_DATA_HEADER_LEN: usize = 45;
 const AUTHORITY_OFFSET: usize = 12;
 

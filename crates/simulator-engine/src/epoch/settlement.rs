@@ -109,7 +109,7 @@ impl Settlement {
             .num_reward_partitions
             .unwrap_or_else(|| partitions(replay, block, self.claims.moving(&value)));
         EpochRewards {
-            starting_height: height(replay, block).saturating_add(1),
+            starting_height: replay.height_of(block).saturating_add(1),
             partitions,
             parent_blockhash: block.previous_blockhash,
             total_points: value.points,
@@ -118,13 +118,6 @@ impl Settlement {
             active: true,
         }
     }
-}
-
-/// How many blocks are below this one.
-pub(crate) fn height(replay: &Replay, block: &Block) -> u64 {
-    block
-        .block_height
-        .unwrap_or_else(|| replay.tip.block_height.saturating_add(1))
 }
 
 fn claims(replay: &Replay, block: &Block, ended: &Ended, commissions: &BTreeMap<Pubkey, Commission>) -> Claims {

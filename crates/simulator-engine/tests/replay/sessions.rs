@@ -30,6 +30,11 @@ fn payment(to: &Pubkey, lamports: u64, blockhash: Hash) -> VersionedTransaction 
     Transaction::new_signed_with_payer(&[instruction], Some(&user.pubkey()), &[&user], blockhash).into()
 }
 
+/// A payment of one SOL that names the newest blockhash.
+fn valid_payment(replay: &Replay, to: &Pubkey) -> VersionedTransaction {
+    payment(to, SOL, replay.latest_blockhash().blockhash)
+}
+
 /// A replay that stands in the first open slot of the sample, with a funded user.
 fn open_session(ledger: &Loaded) -> Replay {
     let mut replay = ledger.replay();
@@ -71,7 +76,7 @@ fn a_transaction_lands_in_the_open_slot_after_its_block() {
     let ledger = Loaded::sample();
     let mut replay = open_session(&ledger);
     let to = Pubkey::new_from_array([7; 32]);
-    let sent = payment(&to, SOL, replay.latest_blockhash().blockhash);
+    let sent = valid_payment(&replay, &to);
 
     let injected = replay.inject(&sent).expect("a slot is open");
 
@@ -92,11 +97,7 @@ fn a_transaction_lands_in_the_open_slot_after_its_block() {
 fn the_same_transaction_is_not_processed_twice() {
     let ledger = Loaded::sample();
     let mut replay = open_session(&ledger);
-    let sent = payment(
-        &Pubkey::new_from_array([7; 32]),
-        SOL,
-        replay.latest_blockhash().blockhash,
-    );
+    let sent = valid_payment(&replay, &Pubkey::new_from_array([7; 32]));
     replay.inject(&sent).expect("a slot is open");
     let again = replay.inject(&sent).expect("a slot is open");
     assert_eq!(again.execution, Execution::Refused(TransactionError::AlreadyProcessed));
@@ -135,7 +136,7 @@ fn a_simulation_tells_all_and_changes_nothing() {
     let replay = open_session(&ledger);
     let to = Pubkey::new_from_array([7; 32]);
     let before = replay.result_digest();
-    let sent = payment(&to, SOL, replay.latest_blockhash().blockhash);
+    let sent = valid_payment(&replay, &to);
     let simulated = replay
         .simulate(&sent, SimulateOptions::default())
         .expect("a slot is open");
@@ -423,11 +424,7 @@ fn a_clock_that_the_user_sets_keeps_to_the_slot_of_the_session() {
 fn everything_that_follows_from_an_injected_transaction_is_put_down_to_the_user() {
     let ledger = Loaded::sample();
     let mut replay = open_session(&ledger);
-    let sent = payment(
-        &Pubkey::new_from_array([7; 32]),
-        SOL,
-        replay.latest_blockhash().blockhash,
-    );
+    let sent = valid_payment(&replay, &Pubkey::new_from_array([7; 32]));
     replay.inject(&sent).expect("a slot is open");
     replay.close_slot().expect("the block is done");
     for block in &ledger.blocks[1..] {
