@@ -24,6 +24,7 @@ mod ids;
 pub mod injection;
 mod limits;
 pub mod machine;
+pub mod managed;
 mod ranges;
 pub mod rpc;
 mod session;

@@ -18,20 +18,27 @@
 //!     the caller, in order             the calls that wait for one event
 //! ```
 //!
+//! A session that is driven by hand has a [`Conversation`]; a managed one has a [`Machine`] for its
+//! [control channel](control) and one for each [subscription connection](subscription), which outlive connections.
+//!
 //! A call that waits for one event takes that event and nothing else. What it passed over stays in order and is
 //! delivered by the next [`Conversation::next_event`].
 
+pub mod control;
 mod conversation;
+mod driven;
 mod phase;
 mod request_ids;
 mod sequence;
 mod step;
+pub mod subscription;
 mod wait;
 
 #[cfg(test)]
 mod tests;
 
 pub use conversation::{Conversation, Delivery, ProtocolError, Readiness, Reply, Scan};
+pub use driven::{Ending, Machine, Message, Standing};
 pub use phase::{Phase, is_rejection};
 pub use sequence::{Arrival, SequenceCursor};
 pub use step::{AdvanceState, ContinueResult, StopReason};

@@ -79,7 +79,7 @@ impl Link {
     }
 
     async fn push(&mut self, text: String, request: &BacktestRequest) -> BacktestClientResult<()> {
-        let fed = self.transport.feed(Frame::Text(text)).await;
+        let fed = self.transport.feed(Frame::Text(text.into())).await;
         if fed.is_ok() {
             self.conversation.on_sent(request);
         }

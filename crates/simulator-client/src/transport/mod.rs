@@ -17,6 +17,7 @@ mod tls;
 pub mod websocket;
 
 pub use error::TransportError;
+pub use tokio_tungstenite::tungstenite::Utf8Bytes as SharedText;
 pub use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 pub use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 pub use websocket::WebSocketConnector;
@@ -25,7 +26,7 @@ pub use websocket::WebSocketConnector;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// A text message.
-    Text(String),
+    Text(SharedText),
     /// A binary message.
     Binary(Bytes),
     /// A sign of life that asks for an answer. A connection answers an inbound one by itself.

@@ -74,7 +74,7 @@ fn incoming(received: Result<Message, WebSocketError>) -> Option<Result<Frame, T
     match received {
         // A library that reads never hands out raw frames; there is nothing to tell a caller about one.
         Ok(Message::Frame(_)) => None,
-        Ok(Message::Text(text)) => Some(Ok(Frame::Text(text.as_str().to_owned()))),
+        Ok(Message::Text(text)) => Some(Ok(Frame::Text(text))),
         Ok(Message::Binary(bytes)) => Some(Ok(Frame::Binary(bytes))),
         Ok(Message::Ping(bytes)) => Some(Ok(Frame::Ping(bytes))),
         Ok(Message::Pong(bytes)) => Some(Ok(Frame::Pong(bytes))),
@@ -86,7 +86,7 @@ fn incoming(received: Result<Message, WebSocketError>) -> Option<Result<Frame, T
 impl From<Frame> for Message {
     fn from(frame: Frame) -> Self {
         match frame {
-            Frame::Text(text) => Self::text(text),
+            Frame::Text(text) => Self::Text(text),
             Frame::Binary(bytes) => Self::Binary(bytes),
             Frame::Ping(bytes) => Self::Ping(bytes),
             Frame::Pong(bytes) => Self::Pong(bytes),

@@ -52,7 +52,7 @@ impl Server {
     }
 
     pub(super) async fn say_text(&mut self, text: impl Into<String>) {
-        self.send(Frame::Text(text.into())).await;
+        self.send(Frame::Text(text.into().into())).await;
     }
 
     pub(super) async fn send(&mut self, frame: Frame) {

@@ -1,0 +1,99 @@
+//! How often and how long connecting is tried again.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::ReconnectPolicy;
+
+/// The attempts that are left in a series of failures.
+#[derive(Debug)]
+pub(crate) struct ReconnectBudget {
+    policy: ReconnectPolicy,
+    attempts: u32,
+    series: Option<Instant>,
+    jitter: Jitter,
+}
+
+/// Spreads delays, so that many clients do not come back at the same moment. Not for secrets.
+#[derive(Debug)]
+struct Jitter(u64);
+
+impl ReconnectBudget {
+    /// A full budget. `seed` decides the jitter.
+    pub(crate) fn new(policy: ReconnectPolicy, seed: u64) -> Self {
+        Self {
+            policy,
+            attempts: 0,
+            series: None,
+            jitter: Jitter(seed),
+        }
+    }
+
+    /// Ends the series of failures: the budget is full again.
+    pub(crate) fn reset(&mut self) {
+        self.attempts = 0;
+        self.series = None;
+    }
+
+    /// Attempts of this series so far.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Time since the first failure of this series.
+    pub(crate) fn elapsed(&self, now: Instant) -> Duration {
+        self.series
+            .map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
+    }
+
+    /// Records a failure and gives the time to wait before the next attempt, or `None` once the attempts or the time
+    /// are spent. The first failure of a series starts its clock. The last delay is cut to the time that is left.
+    pub(crate) fn next_backoff(&mut self, now: Instant) -> Option<Duration> {
+        let first = *self.series.get_or_insert(now);
+        let left = self
+            .policy
+            .max_total
+            .checked_sub(now.saturating_duration_since(first))?;
+        if self.attempts >= self.policy.max_attempts || left.is_zero() {
+            return None;
+        }
+        let delay = self.delay();
+        self.attempts += 1;
+        Some(delay.min(left))
+    }
+
+    fn delay(&mut self) -> Duration {
+        let growth = self
+            .policy
+            .multiplier
+            .powi(i32::try_from(self.attempts).unwrap_or(i32::MAX));
+        let grown = self.policy.initial_backoff.as_secs_f64() * growth;
+        let capped = grown.min(self.policy.max_backoff.as_secs_f64());
+        let factor = 1.0 + self.policy.jitter * (2.0 * self.jitter.next_unit() - 1.0);
+        Duration::try_from_secs_f64((capped * factor).max(0.0)).unwrap_or(self.policy.max_backoff)
+    }
+}
+
+impl Jitter {
+    /// The next number from 0 to 1, 1 excluded. SplitMix64, after Steele, Lea and Flood (2014).
+    fn next_unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let bits = u32::try_from(mixed >> 32).unwrap_or(u32::MAX);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// Waits; `true` if the time has passed, `false` if the wait was cancelled.
+pub(crate) async fn cancellable_sleep(delay: Duration, cancel: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => false,
+        () = sleep(delay) => true,
+    }
+}
