@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use simulator_archive::model::Slot;
+use simulator_archive::model::{Block, Slot};
 use simulator_archive::{Archive, ArchiveError, BlockReader};
 use simulator_engine::{DecodeError, DecodedBlock};
 use thiserror::Error;
@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-/// The blocks of a range, in slot order. It ends after the last block or the first error.
-pub(crate) type Feed = mpsc::Receiver<Result<Arc<DecodedBlock>, FeedError>>;
+/// The blocks of a range, or what was made of them, in slot order. It ends after the last block or the first error.
+pub(crate) type Feed<T = Arc<DecodedBlock>> = mpsc::Receiver<Result<T, FeedError>>;
 
 /// Why there is no next block.
 #[derive(Debug, Error)]
@@ -30,28 +30,56 @@ pub(crate) enum FeedError {
 
 /// Starts to read a range, `ahead` blocks in advance. It stops when the receiver is dropped or `stop` is cancelled.
 pub(crate) fn spawn(archive: &Archive, range: RangeInclusive<Slot>, ahead: usize, stop: CancellationToken) -> Feed {
+    spawn_with(archive, range, ahead, stop, |block| decode(block).map(Arc::new))
+}
+
+/// The same with what `work` makes of each block. The work is done on other threads, one block after the other.
+pub(crate) fn spawn_with<T: Send + 'static>(
+    archive: &Archive,
+    range: RangeInclusive<Slot>,
+    ahead: usize,
+    stop: CancellationToken,
+    work: impl Fn(Block) -> Result<T, FeedError> + Send + Sync + 'static,
+) -> Feed<T> {
     let (sender, feed) = mpsc::channel(ahead.max(1));
     let reader = archive.blocks(range);
-    tokio::spawn(stop.run_until_cancelled_owned(fill(reader, sender)));
+    tokio::spawn(stop.run_until_cancelled_owned(fill(reader, sender, Arc::new(work))));
     feed
 }
 
-async fn fill(mut reader: BlockReader, sender: mpsc::Sender<Result<Arc<DecodedBlock>, FeedError>>) {
+/// Decodes a block.
+///
+/// # Errors
+/// A transaction of it cannot be decoded.
+pub(crate) fn decode(block: Block) -> Result<DecodedBlock, FeedError> {
+    Ok(DecodedBlock::decode(block)?)
+}
+
+async fn fill<T, W>(mut reader: BlockReader, sender: mpsc::Sender<Result<T, FeedError>>, work: Arc<W>)
+where
+    T: Send + 'static,
+    W: Fn(Block) -> Result<T, FeedError> + Send + Sync + 'static,
+{
     while let Ok(room) = sender.reserve().await {
-        match next(&mut reader).await {
-            Ok(Some(block)) => room.send(Ok(block)),
+        match next(&mut reader, &work).await {
+            Ok(Some(made)) => room.send(Ok(made)),
             Ok(None) => return,
             Err(error) => return room.send(Err(error)),
         }
     }
 }
 
-async fn next(reader: &mut BlockReader) -> Result<Option<Arc<DecodedBlock>>, FeedError> {
+async fn next<T, W>(reader: &mut BlockReader, work: &Arc<W>) -> Result<Option<T>, FeedError>
+where
+    T: Send + 'static,
+    W: Fn(Block) -> Result<T, FeedError> + Send + Sync + 'static,
+{
     let Some(block) = reader.next().await? else {
         return Ok(None);
     };
-    let decoded = tokio::task::spawn_blocking(|| DecodedBlock::decode(block))
+    let work = Arc::clone(work);
+    let made = tokio::task::spawn_blocking(move || work(block))
         .await
         .map_err(FeedError::Task)??;
-    Ok(Some(Arc::new(decoded)))
+    Ok(Some(made))
 }

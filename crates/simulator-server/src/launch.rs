@@ -15,6 +15,7 @@ use crate::archives::Keyframe;
 use crate::command_log::MemoryCommandLog;
 use crate::config::Limits;
 use crate::convert::{SessionSpec, SummaryContext};
+use crate::discovery::{Filters, Scout};
 use crate::event_log::EventLog;
 use crate::executor::{Executor, OutcomeRecorder};
 use crate::feed::{self, Feed};
@@ -81,6 +82,7 @@ struct Thread {
     context: SummaryContext,
     limits: Limits,
     feed: Feed,
+    scout: Option<Scout>,
     inbox: mpsc::Receiver<Message>,
     events: Arc<EventLog>,
     outcomes: Option<Arc<OutcomeQueue>>,
@@ -100,6 +102,7 @@ fn start_thread(
             range: launch.spec.range.clone(),
         },
         feed: feed::spawn(launch.archive, range, launch.limits.blocks_ahead, handle.stop.clone()),
+        scout: scout(&launch, &handle.stop),
         spec: launch.spec,
         keyframe: launch.keyframe,
         limits: launch.limits.clone(),
@@ -153,11 +156,13 @@ impl Thread {
         let (first, end) = (*self.spec.range.start(), *self.spec.range.end());
         let mut executor = self.executor()?;
         let block = self.fast_forward(&mut executor, first)?;
+        self.look_ahead()?;
         Ok(Worker {
             executor,
             session: Session::new(end, self.spec.start),
             feed: self.feed,
             upcoming: Lookahead::Block(block),
+            scout: self.scout,
             inbox: self.inbox,
             events: self.events,
             outcomes: self.outcomes,
@@ -205,6 +210,16 @@ impl Thread {
         }
     }
 
+    /// Waits until it is known what filters find ahead of the first slot.
+    fn look_ahead(&mut self) -> Result<(), BacktestError> {
+        let Some(scout) = &mut self.scout else { return Ok(()) };
+        while !scout.is_far_enough() {
+            let looked = self.stop.run_until_cancelled(scout.look_further());
+            self.runtime.block_on(looked).ok_or_else(stopped)?;
+        }
+        Ok(())
+    }
+
     fn next_block(&mut self, slot: Slot) -> Result<Arc<DecodedBlock>, BacktestError> {
         match self.runtime.block_on(self.stop.run_until_cancelled(self.feed.recv())) {
             None => Err(stopped()),
@@ -212,6 +227,15 @@ impl Thread {
             Some(Some(next)) => next.map_err(|error| advance_failed(slot, &error)),
         }
     }
+}
+
+fn scout(launch: &Launch<'_>, stop: &CancellationToken) -> Option<Scout> {
+    let spec = &launch.spec;
+    if spec.discoveries.is_empty() {
+        return None;
+    }
+    let filters = Filters::new(spec.discoveries.clone(), spec.options.ignored_signers.clone());
+    Some(Scout::spawn(launch.archive, spec.range.clone(), filters, stop.clone()))
 }
 
 /// Every slot of the range was skipped. Clients of the older generation do not know an error of its own for it, and

@@ -8,8 +8,8 @@
 //!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
 //!     │          ▲                                   │     │
 //!     │          └───────── event_log ◄──────────────┘     ├── session: the rules, pure
-//!     └─────► rpc ──► handle                               └── feed: blocks, decoded ahead
-//!              └──── outcomes ◄── executor
+//!     └─────► rpc ──► handle                               ├── feed: blocks, decoded ahead
+//!              └──── outcomes ◄── executor                └── discovery: what filters find ahead
 //! ```
 //!
 //! Nothing of the network ever waits inside the engine, and the engine never waits for a socket: every queue between
@@ -30,6 +30,7 @@ mod command_log;
 mod config;
 mod control;
 mod convert;
+mod discovery;
 mod event_log;
 mod executor;
 mod feed;

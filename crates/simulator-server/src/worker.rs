@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command_log::{Command, CommandLog, LoggedCommand};
 use crate::convert;
+use crate::discovery::Scout;
 use crate::event_log::EventLog;
 use crate::executor::Executor;
 use crate::feed::{Feed, FeedError};
@@ -29,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) session: Session,
     pub(crate) feed: Feed,
     pub(crate) upcoming: Lookahead,
+    /// Present where the client gave discovery filters.
+    pub(crate) scout: Option<Scout>,
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
@@ -62,6 +65,8 @@ enum Need {
     Message,
     /// A message, or the next block.
     Block,
+    /// A message, or that the scout looks at another block.
+    Sight,
     /// A message, or room for events.
     EventRoom,
     /// A message, or room for outcomes.
@@ -74,6 +79,7 @@ enum Woken {
     Message(Message),
     Block(Option<Result<Arc<DecodedBlock>, FeedError>>),
     Room,
+    Sight,
 }
 
 /// Most messages that are taken between two steps, so that reads cannot hold a replay up for ever.
@@ -142,15 +148,26 @@ impl Worker {
             });
         };
         let slot = block.block().slot;
+        if let Some(scout) = &mut self.scout {
+            match scout.advance() {
+                Ok(found) => self.session.sighted(found),
+                Err(error) => return self.fail(advance_failed(slot, &error)),
+            }
+        }
         match self.executor.open(&block) {
             Ok((slot, batches)) => self.session.opened(slot, batches),
             Err(error) => self.fail(advance_failed(slot, &error)),
         }
     }
 
+    /// Looks at what comes next. The session goes on to it without another look, so that the scout has to be far enough
+    /// ahead for it: what it finds must not depend on how fast it is.
     fn peek(&mut self) -> Option<Need> {
         match &self.upcoming {
             Lookahead::Unknown => return Some(Need::Block),
+            Lookahead::Block(_) if self.scout.as_ref().is_some_and(|scout| !scout.is_far_enough()) => {
+                return Some(Need::Sight);
+            }
             Lookahead::Block(block) => self.session.peeked(Upcoming::Block(block.block().slot)),
             Lookahead::End => self.session.peeked(Upcoming::End),
         }
@@ -309,7 +326,7 @@ impl Worker {
             Woken::Block(Some(Ok(block))) => self.upcoming = Lookahead::Block(block),
             Woken::Block(Some(Err(error))) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
             Woken::Block(None) => self.upcoming = Lookahead::End,
-            Woken::Room => {}
+            Woken::Room | Woken::Sight => {}
         }
         true
     }
@@ -320,9 +337,16 @@ impl Worker {
             () = self.stop.cancelled() => Woken::Stop,
             message = self.inbox.recv() => message.map_or(Woken::Stop, Woken::Message),
             block = self.feed.recv(), if need == Need::Block => Woken::Block(block),
+            () = look_further(self.scout.as_mut()), if need == Need::Sight => Woken::Sight,
             () = self.events.room(), if need == Need::EventRoom => Woken::Room,
             () = outcome_room(self.outcomes.as_deref()), if need == Need::OutcomeRoom => Woken::Room,
         }
+    }
+}
+
+async fn look_further(scout: Option<&mut Scout>) {
+    if let Some(scout) = scout {
+        scout.look_further().await;
     }
 }
 

@@ -4,18 +4,22 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use simulator_api::replay::OutcomeDetail;
-use simulator_api::{BacktestError, CreateBacktestSessionRequest, CreateSessionParams, FeatureSelection};
+use simulator_api::{
+    BacktestError, CreateBacktestSessionRequest, CreateSessionParams, DiscoveryFilter, FeatureSelection,
+};
 use simulator_archive::model::Slot;
 use simulator_engine::{AccountDiffs, FeatureChoice, ReplayOptions};
 
 use crate::config::Times;
-use crate::session::Start;
+use crate::session::{Start, Stop};
 
 /// A session that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionSpec {
     pub(crate) range: RangeInclusive<Slot>,
     pub(crate) start: Start,
+    /// What to look for, each filter once.
+    pub(crate) discoveries: Vec<DiscoveryFilter>,
     pub(crate) options: ReplayOptions,
     pub(crate) outcomes: Option<OutcomeDetail>,
     pub(crate) send_summary: bool,
@@ -27,6 +31,8 @@ pub(crate) struct SessionSpec {
     pub(crate) token: Option<String>,
 }
 
+/// Most addresses in all filters of a session together: each transaction is compared with each of them.
+const MAX_DISCOVERY_ADDRESSES: usize = 1024;
 /// Longest create token that is taken, in bytes.
 const MAX_TOKEN_BYTES: usize = 256;
 
@@ -57,11 +63,8 @@ pub(crate) fn session_spec(
     }
     Ok(SessionSpec {
         range: params.start_slot..=params.end_slot,
-        start: if params.start_paused {
-            Start::Paused
-        } else {
-            Start::AfterFirstBlock
-        },
+        start: start(params),
+        discoveries: discoveries(params)?,
         options: replay_options(params),
         outcomes: params.outcomes,
         send_summary: params.send_summary,
@@ -82,7 +85,6 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
         ("actions", params.actions.is_some()),
         ("diagnosticProbes", !params.diagnostic_probes.is_empty()),
         ("replayAccountState", params.replay_account_state),
-        ("discoveries", !params.discoveries.is_empty()),
         ("name", request.name.is_some()),
         ("parallel", request.parallel),
     ];
@@ -90,6 +92,39 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
         .into_iter()
         .find(|(_, is_asked)| *is_asked)
         .map(|(field, _)| field)
+}
+
+fn start(params: &CreateSessionParams) -> Start {
+    match (params.discoveries.is_empty(), params.start_paused) {
+        (true, false) => Start::AfterFirstBlock,
+        (true, true) => Start::Paused,
+        (false, false) => Start::Discovering(Stop::Ready),
+        (false, true) => Start::Discovering(Stop::Paused),
+    }
+}
+
+fn discoveries(params: &CreateSessionParams) -> Result<Vec<DiscoveryFilter>, BacktestError> {
+    let addresses: usize = params.discoveries.iter().map(addresses).sum();
+    if addresses > MAX_DISCOVERY_ADDRESSES {
+        return Err(invalid(format!(
+            "discoveries name {addresses} addresses, of which there may be {MAX_DISCOVERY_ADDRESSES}"
+        )));
+    }
+    let mut filters = Vec::new();
+    for filter in &params.discoveries {
+        if !filters.contains(filter) {
+            filters.push(filter.clone());
+        }
+    }
+    Ok(filters)
+}
+
+/// How many addresses a filter names, at least 1: one without any is compared all the same.
+fn addresses(filter: &DiscoveryFilter) -> usize {
+    match filter {
+        DiscoveryFilter::ProgramExecuted(_) => 1,
+        DiscoveryFilter::OracleUpdate { programs, accounts } => (programs.len() + accounts.len()).max(1),
+    }
 }
 
 fn replay_options(params: &CreateSessionParams) -> ReplayOptions {
@@ -143,7 +178,6 @@ mod tests {
     fn names_the_field_that_is_not_supported() {
         let probe =
             r#"{"anchor": {"at": "afterEverySlot", "everyNSlots": 10}, "markets": [], "usdValues": [], "label": null}"#;
-        let filter = r#"{"kind": "programExecuted", "value": "Stake11111111111111111111111111111111111111"}"#;
         for (field, value) in [
             (
                 "agents",
@@ -153,7 +187,6 @@ mod tests {
             ("actions", r#""AAAA""#),
             ("diagnosticProbes", &format!("[{probe}]")),
             ("replayAccountState", "true"),
-            ("discoveries", &format!("[{filter}]")),
             ("name", r#""nightly-7""#),
             ("parallel", "true"),
         ] {

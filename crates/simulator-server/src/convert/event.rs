@@ -11,6 +11,7 @@ pub(crate) fn response(kind: EventKind, summary: impl FnOnce() -> Option<Session
         EventKind::Slot(slot) => BacktestResponse::SlotNotification(slot),
         EventKind::Ready => BacktestResponse::ReadyForContinue,
         EventKind::Paused(paused) => BacktestResponse::Paused(paused),
+        EventKind::Discovery(batch) => BacktestResponse::DiscoveryBatch(batch),
         EventKind::Completed => BacktestResponse::Completed {
             summary: summary(),
             agent_stats: None,

@@ -2,6 +2,7 @@
 
 mod account;
 mod create;
+mod discovery;
 mod divergence;
 mod event;
 mod order;
@@ -13,6 +14,7 @@ mod transaction;
 
 pub(crate) use account::{ParseContext, modifications, replay_account, ui_account};
 pub(crate) use create::{SessionSpec, session_spec};
+pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;
 pub(crate) use order::{continue_order, continue_to_order};
 pub(crate) use outcome::SlotRecord;

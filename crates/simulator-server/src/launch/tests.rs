@@ -43,6 +43,7 @@ impl Sample {
         let spec = SessionSpec {
             range: 36..=59,
             start: Start::AfterFirstBlock,
+            discoveries: Vec::new(),
             options: ReplayOptions::default(),
             outcomes,
             send_summary: false,

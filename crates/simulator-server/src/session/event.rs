@@ -1,6 +1,6 @@
 //! What a session tells its client.
 
-use simulator_api::{BacktestError, BacktestStatus, PausedEvent, RequestId};
+use simulator_api::{BacktestError, BacktestStatus, DiscoveryBatchEvent, PausedEvent, RequestId};
 use simulator_archive::model::Slot;
 
 /// What the client is told, with the request that led to it.
@@ -21,6 +21,8 @@ pub(crate) enum EventKind {
     Ready,
     /// The session stopped at a position that was asked for.
     Paused(PausedEvent),
+    /// A batch ahead holds what a filter looks for.
+    Discovery(DiscoveryBatchEvent),
     /// The range is exhausted.
     Completed,
     /// Something went wrong.

@@ -2,30 +2,34 @@
 
 use std::collections::VecDeque;
 
-use simulator_api::{BacktestError, BacktestStatus, PausedEvent, RequestId};
+use simulator_api::{BacktestError, BacktestStatus, DiscoveryBatchEvent, PausedEvent, RequestId};
 use simulator_archive::model::Slot;
 
 use super::goal::{AtEnd, Goal, OpenSlot};
+use super::lookout::Lookout;
 use super::requests::SeenRequests;
+use super::run::{Progress, Run};
 use super::step::MAX_WAITING_SENDS;
-use super::{Applied, Changes, Event, EventKind, Order, Position, SendId, SendRefusal, Start, Step, Target, Upcoming};
+use super::{Applied, Event, EventKind, Order, Position, SendId, SendRefusal, Start, Step, Stop, Upcoming};
 
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// The last slot of the range.
     end: Slot,
-    place: Place,
-    run: Option<Run>,
-    queued: Option<Order>,
+    pub(super) place: Place,
+    pub(super) run: Option<Run>,
+    pub(super) queued: Option<Order>,
+    /// Present where the client gave filters.
+    pub(super) lookout: Option<Lookout>,
     sends: VecDeque<SendId>,
-    seen: SeenRequests,
+    pub(super) seen: SeenRequests,
     events: VecDeque<Event>,
 }
 
 /// Where a session is.
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     BeforeFirst,
     Open(OpenSlot),
     /// This slot is closed and the next one not yet open.
@@ -35,85 +39,24 @@ enum Place {
     Over,
 }
 
-/// What is being executed.
-#[derive(Debug)]
-struct Run {
-    request: Option<RequestId>,
-    goal: Goal,
-    /// Not yet applied.
-    changes: Option<Changes>,
-    progress: Progress,
-}
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// No block of it has been touched.
-    Begun,
-    /// Blocks are being executed, and the client was told so.
-    Executing,
-}
-
-impl Run {
-    fn new(request: Option<RequestId>, goal: Goal, changes: Option<Changes>) -> Self {
-        Self {
-            request,
-            goal,
-            changes,
-            progress: Progress::Begun,
-        }
-    }
-}
-
 impl Session {
     /// A session over a range that ends with slot `end`, before its first slot.
     pub(crate) fn new(end: Slot, start: Start) -> Self {
         let goal = match start {
             Start::AfterFirstBlock => Goal::FirstBlock,
-            Start::Paused => Goal::FirstBatch,
+            Start::Paused => Goal::FirstBatch(Stop::Paused),
+            Start::Discovering(stop) => Goal::FirstBatch(stop),
         };
         Self {
             end,
             place: Place::BeforeFirst,
             run: Some(Run::new(None, goal, None)),
             queued: None,
+            lookout: matches!(start, Start::Discovering(_)).then(Lookout::default),
             sends: VecDeque::new(),
             seen: SeenRequests::default(),
             events: VecDeque::new(),
         }
-    }
-
-    /// Whether a request has been taken before, so that it must not be applied again.
-    pub(crate) fn is_repeated(&self, request: Option<&RequestId>) -> bool {
-        request.is_some_and(|request| self.seen.contains(request))
-    }
-
-    /// Takes an order: starts it, queues it, or refuses it with an event.
-    pub(crate) fn order(&mut self, order: Order) {
-        if self.is_repeated(order.request()) {
-            return;
-        }
-        self.remember(order.request());
-        match (&mut self.run, order) {
-            (None, order) => self.begin(order),
-            (Some(run), Order::ContinueTo { request, target }) if !run.goal.is_start() => {
-                self.redirect(request, target);
-            }
-            (Some(_), order) if self.queued.is_none() => self.queued = Some(order),
-            (Some(_), order) => self.refuse(
-                order.request().cloned(),
-                "another request already waits behind the running one; wait for readyForContinue".to_owned(),
-            ),
-        }
-    }
-
-    /// Answers a request that cannot be carried out.
-    pub(crate) fn reject(&mut self, request: Option<RequestId>, error: BacktestError) {
-        if self.is_repeated(request.as_ref()) {
-            return;
-        }
-        self.remember(request.as_ref());
-        self.push(request, EventKind::Error(error));
     }
 
     /// Takes a transaction to be executed in the open slot: at once if the session waits, else after the slot's
@@ -166,11 +109,16 @@ impl Session {
     /// The position, where a slot is open.
     pub(crate) fn position(&self) -> Option<Position> {
         match &self.place {
-            Place::Open(open) => Some(Position {
-                slot: open.slot,
-                batch: open.next_batch,
-            }),
+            Place::Open(open) => Some(open.position()),
             _ => None,
+        }
+    }
+
+    /// Filters found these ahead, behind everything that they found before. To be reported before the slot is opened
+    /// with which they came into sight: they are announced from there on.
+    pub(crate) fn sighted(&mut self, found: Vec<DiscoveryBatchEvent>) {
+        if let Some(lookout) = &mut self.lookout {
+            lookout.sight(found);
         }
     }
 
@@ -183,6 +131,7 @@ impl Session {
             notified: false,
             upcoming: None,
         });
+        self.announce();
     }
 
     /// Changes were applied; each refused transaction gives an event.
@@ -208,6 +157,7 @@ impl Session {
         if let Place::Open(open) = &mut self.place {
             open.next_batch += 1;
         }
+        self.announce();
     }
 
     /// What follows the open slot is known.
@@ -255,13 +205,36 @@ impl Session {
 
     /// One step in a slot whose historical transactions are not all applied.
     fn advance_inside(&mut self) -> Option<Step> {
-        let (Place::Open(open), Some(run)) = (&mut self.place, &mut self.run) else {
+        let (Place::Open(open), Some(run)) = (&self.place, &self.run) else {
             return None;
         };
         if run.goal.stops_inside(open) {
             self.finish_run();
             return None;
         }
+        if self.is_held() {
+            return self.advance_held();
+        }
+        self.execute_inside()
+    }
+
+    /// One step of a run before an announced batch that its client has not answered. It waits as a session without a
+    /// run does, but the client has not been told: it may be writing its answer.
+    fn advance_held(&mut self) -> Option<Step> {
+        match self.queued.take() {
+            Some(order) => {
+                self.answer(order);
+                None
+            }
+            None => Some(self.sends.pop_front().map_or(Step::Wait, Step::Send)),
+        }
+    }
+
+    /// One step of a run that goes on in a slot.
+    fn execute_inside(&mut self) -> Option<Step> {
+        let (Place::Open(open), Some(run)) = (&mut self.place, &mut self.run) else {
+            return None;
+        };
         if run.progress == Progress::Begun {
             run.progress = Progress::Executing;
             let request = run.request.clone();
@@ -293,55 +266,14 @@ impl Session {
         }
     }
 
-    fn begin(&mut self, order: Order) {
-        let Place::Open(open) = &self.place else {
-            let error = self.no_slot_error();
-            return self.push(order.request().cloned(), EventKind::Error(error));
-        };
-        match order {
-            Order::Continue {
-                request,
-                blocks,
-                changes,
-            } => {
-                let changes = Some(changes).filter(|changes| !changes.is_empty());
-                self.run = Some(Run::new(request, Goal::Blocks(blocks), changes));
-            }
-            Order::ContinueTo { request, target } if target.is_behind(open) => self.refuse_behind(request, target),
-            Order::ContinueTo { request, target } => {
-                self.run = Some(Run::new(request, Goal::To(target), None));
-            }
-        }
-    }
-
-    /// Gives the running request another place to stop.
-    fn redirect(&mut self, request: Option<RequestId>, target: Target) {
-        let behind = match &self.place {
-            Place::Open(open) => target.is_behind(open),
-            Place::Between(closed) => target.slot <= *closed,
-            Place::BeforeFirst | Place::Completed | Place::Over => false,
-        };
-        if behind {
-            return self.refuse_behind(request, target);
-        }
-        if let Some(run) = &mut self.run {
-            run.goal = Goal::To(target);
-            run.request = request;
-        }
-    }
-
     fn finish_run(&mut self) {
         let (Place::Open(open), Some(run)) = (&self.place, self.run.take()) else {
             return;
         };
-        let kind = if run.goal.ends_in_pause() {
-            let batch = (!open.notified).then(|| u32::try_from(open.next_batch).unwrap_or(u32::MAX));
-            EventKind::Paused(PausedEvent {
-                slot: open.slot,
-                batch_index: batch,
-            })
-        } else {
-            EventKind::Ready
+        let stop = run.goal.stop();
+        let kind = match stop {
+            Stop::Paused => EventKind::Paused(paused_at(open)),
+            Stop::Ready => EventKind::Ready,
         };
         if run.progress == Progress::Executing {
             let status = EventKind::Status(BacktestStatus::ExecutedBlockTransactions);
@@ -349,8 +281,50 @@ impl Session {
         }
         let status = EventKind::Status(BacktestStatus::ReadyToExecuteUserTransactions);
         self.push(run.request.clone(), status);
-        self.push(run.request, kind);
+        self.push(run.request.clone(), kind);
+        self.look_out(stop, run.request);
         self.begin_queued();
+    }
+
+    /// Tells what is ahead of a stop. After a pause a client reads on until it knows whether there is a further match
+    /// in sight: `readyForContinue` says that there is none.
+    fn look_out(&mut self, stop: Stop, request: Option<RequestId>) {
+        let (Some(here), Some(lookout)) = (self.position(), &mut self.lookout) else {
+            return;
+        };
+        match stop {
+            Stop::Ready => {
+                self.announce();
+            }
+            Stop::Paused => {
+                lookout.reach(here);
+                if !self.announce() {
+                    self.push(request, EventKind::Ready);
+                }
+            }
+        }
+    }
+
+    /// Announces the next batch that a filter found, if now is the time for it; whether it was.
+    fn announce(&mut self) -> bool {
+        let (Place::Open(open), Some(lookout)) = (&self.place, &mut self.lookout) else {
+            return false;
+        };
+        lookout.pass(open.position());
+        let run = self.run.as_ref();
+        let Some(found) = lookout.announce(|found| run.is_none_or(|run| run.goal.announces(open, found))) else {
+            return false;
+        };
+        self.push(None, EventKind::Discovery(found));
+        true
+    }
+
+    /// Whether a run to the end stands before a batch that was announced and that its client has not answered.
+    pub(super) fn is_held(&self) -> bool {
+        let (Place::Open(open), Some(run), Some(lookout)) = (&self.place, &self.run, &self.lookout) else {
+            return false;
+        };
+        run.goal == Goal::End && run.changes.is_none() && lookout.is_announced(open.position())
     }
 
     fn complete(&mut self) {
@@ -360,12 +334,6 @@ impl Session {
         self.begin_queued();
     }
 
-    fn begin_queued(&mut self) {
-        if let Some(order) = self.queued.take() {
-            self.begin(order);
-        }
-    }
-
     fn stop(&mut self) {
         self.place = Place::Over;
         self.run = None;
@@ -373,40 +341,14 @@ impl Session {
         self.sends.clear();
     }
 
-    fn remember(&mut self, request: Option<&RequestId>) {
-        if let Some(request) = request {
-            self.seen.remember(request);
-        }
-    }
-
-    /// Why there is no slot to go on from.
-    fn no_slot_error(&self) -> BacktestError {
-        match self.place {
-            Place::Completed => BacktestError::NoMoreBlocks,
-            _ => BacktestError::InvalidRequest {
-                error: "the session has ended".to_owned(),
-            },
-        }
-    }
-
-    fn refuse_behind(&mut self, request: Option<RequestId>, target: Target) {
-        let batch = target.batch.map(|batch| format!(", batch {batch}")).unwrap_or_default();
-        let here = match (self.position(), &self.place) {
-            (Some(Position { slot, batch }), _) => format!("slot {slot}, batch {batch}"),
-            (None, Place::Between(closed)) => format!("the end of slot {closed}"),
-            (None, _) => "the end".to_owned(),
-        };
-        self.refuse(
-            request,
-            format!("slot {}{batch} is behind the session, which is at {here}", target.slot),
-        );
-    }
-
-    fn refuse(&mut self, request: Option<RequestId>, error: String) {
-        self.push(request, EventKind::Error(BacktestError::InvalidRequest { error }));
-    }
-
-    fn push(&mut self, request: Option<RequestId>, kind: EventKind) {
+    pub(super) fn push(&mut self, request: Option<RequestId>, kind: EventKind) {
         self.events.push_back(Event { request, kind });
+    }
+}
+
+fn paused_at(open: &OpenSlot) -> PausedEvent {
+    PausedEvent {
+        slot: open.slot,
+        batch_index: (!open.notified).then(|| u32::try_from(open.next_batch).unwrap_or(u32::MAX)),
     }
 }

@@ -13,9 +13,12 @@
 
 mod event;
 mod goal;
+mod lookout;
 mod machine;
 mod order;
+mod orders;
 mod requests;
+mod run;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -24,4 +27,4 @@ pub(crate) use event::{Event, EventKind, Position};
 pub(crate) use goal::{Target, Upcoming};
 pub(crate) use machine::Session;
 pub(crate) use order::{Applied, Changes, Order};
-pub(crate) use step::{SendId, SendRefusal, Start, Step};
+pub(crate) use step::{SendId, SendRefusal, Start, Step, Stop};

@@ -12,6 +12,17 @@ pub(crate) enum Start {
     AfterFirstBlock,
     /// Open the first slot and stop before its first batch.
     Paused,
+    /// The same in a session with discovery filters, so that a match in the first batch can be stopped at.
+    Discovering(Stop),
+}
+
+/// How the client is told that the session waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// By `readyForContinue`.
+    Ready,
+    /// By `paused`, with the position.
+    Paused,
 }
 
 /// What the worker is to do next.

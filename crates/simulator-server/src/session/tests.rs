@@ -9,11 +9,16 @@ use solana_pubkey::Pubkey;
 
 use super::*;
 
+mod discovery;
+
 /// A worker that does every step at once and writes down what it did.
 struct Worker {
     session: Session,
     /// Number of batches of each block that is still to come.
     blocks: BTreeMap<u64, usize>,
+    /// Batches that a filter finds, and how many blocks after the open one it looks through.
+    finds: BTreeMap<u64, Vec<u32>>,
+    sight: usize,
     done: Vec<String>,
 }
 
@@ -22,6 +27,8 @@ impl Worker {
         Self {
             session: Session::new(end, start),
             blocks: blocks.iter().copied().collect(),
+            finds: BTreeMap::new(),
+            sight: usize::MAX,
             done: Vec::new(),
         }
     }
@@ -52,6 +59,7 @@ impl Worker {
             Step::OpenSlot => {
                 let (slot, batches) = self.blocks.pop_first().expect("the machine peeked before it closed");
                 self.done.push(format!("open {slot}"));
+                self.look_ahead(slot);
                 self.session.opened(slot, batches);
             }
             Step::Apply(changes) => {
@@ -100,6 +108,7 @@ fn show(event: &Event) -> String {
             slot,
             batch_index: Some(batch),
         }) => format!("paused {slot}/{batch}"),
+        EventKind::Discovery(found) => format!("found {}/{}", found.slot, found.batch_index),
         EventKind::Completed => "completed".to_owned(),
         EventKind::Error(BacktestError::InvalidRequest { error }) => format!("invalid: {error}"),
         EventKind::Error(error) => format!("error {error:?}"),
