@@ -198,6 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn reads_filters() {
+        let spec = |more: &str| {
+            let stake = r#"{"kind": "programExecuted", "value": "Stake11111111111111111111111111111111111111"}"#;
+            read(&format!(r#"{more} "discoveries": [{stake}, {stake}]"#)).unwrap()
+        };
+        assert_eq!(spec("").discoveries.len(), 1, "each filter once");
+        assert_eq!(spec("").start, Start::Discovering(Stop::Ready));
+        assert_eq!(spec(r#""startPaused": true,"#).start, Start::Discovering(Stop::Paused));
+        assert_eq!(read(r#""discoveries": []"#).unwrap().start, Start::AfterFirstBlock);
+        let empty = r#"{"kind": "oracleUpdate", "value": {"programs": []}}"#;
+        let many = vec![empty; MAX_DISCOVERY_ADDRESSES + 1].join(", ");
+        assert_eq!(
+            error(&format!(r#""discoveries": [{many}]"#)),
+            "discoveries name 1025 addresses, of which there may be 1024"
+        );
+    }
+
+    #[test]
     fn reads_times_with_their_bounds() {
         let spec = read(r#""disconnectTimeoutSecs": 5000, "capacityWaitTimeoutSecs": 3"#).unwrap();
         assert_eq!(

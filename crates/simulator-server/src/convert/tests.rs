@@ -138,6 +138,57 @@ fn transaction() -> VersionedTransaction {
     }
 }
 
+/// Written out here, so that the layout that users decode cannot change unnoticed.
+#[test]
+fn the_record_of_a_discovered_transaction() {
+    let record = |outcome| {
+        let wire = Bytes::from_static(b"wire");
+        transaction_record(&RecordedTransaction { wire, outcome })
+            .decode()
+            .unwrap()
+    };
+    assert_eq!(record(None), *b"wire\0\0\0\0");
+    let failed = Outcome {
+        status: Err(TransactionError::InvalidRentPayingAccount),
+        ..outcome()
+    };
+    let mut expected = b"wire".to_vec();
+    let mut add = |bytes: &[u8]| expected.extend(bytes);
+    let length = |length: u64| length.to_le_bytes();
+    add(&[1]);
+    add(&27_u32.to_le_bytes());
+    add(&[1]);
+    for balances in [[20_000_u64, 1, 1], [14_000, 1001, 1]] {
+        add(&length(3));
+        balances.iter().for_each(|balance| add(&balance.to_le_bytes()));
+    }
+    for (amount, number, text) in [("250", 2.5_f64, "2.5"), ("100", 1.0, "1")] {
+        add(&[1]);
+        add(&length(1));
+        add(&[1]);
+        add(&length(MINT.len() as u64));
+        add(MINT.as_bytes());
+        add(&[1]);
+        add(&number.to_le_bytes());
+        add(&[2]);
+        for text in [amount, text, FROM, ""] {
+            add(&length(text.len() as u64));
+            add(text.as_bytes());
+        }
+    }
+    add(&[1]);
+    add(&length(1));
+    add(&length(15));
+    add(b"Program log: hi");
+    add(&[1]);
+    add(&length(1));
+    add(&[0]);
+    add(&length(1));
+    add(&[2, 1, 0, 1, 9, 1]);
+    add(&2_u32.to_le_bytes());
+    assert_eq!(record(Some(failed)), expected);
+}
+
 fn past() -> PastTransaction {
     PastTransaction {
         slot: 40,

@@ -87,3 +87,85 @@ impl Filters {
         keys.any(|key| self.ignored_signers.contains(key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use simulator_archive::model::Block;
+    use solana_hash::Hash;
+    use solana_message::compiled_instruction::CompiledInstruction;
+    use solana_message::{Message, MessageHeader, VersionedMessage};
+    use solana_signature::Signature;
+
+    use super::*;
+
+    fn key(number: u8) -> Pubkey {
+        Pubkey::new_from_array([number; 32])
+    }
+
+    fn call(payer: u8, program: u8) -> RecordedTransaction {
+        let message = Message {
+            header: MessageHeader {
+                num_required_signatures: 1,
+                num_readonly_signed_accounts: 0,
+                num_readonly_unsigned_accounts: 1,
+            },
+            account_keys: vec![key(payer), key(program)],
+            instructions: vec![CompiledInstruction {
+                program_id_index: 1,
+                accounts: vec![],
+                data: vec![],
+            }],
+            recent_blockhash: Hash::default(),
+        };
+        let transaction = VersionedTransaction {
+            signatures: vec![Signature::default()],
+            message: VersionedMessage::Legacy(message),
+        };
+        RecordedTransaction {
+            wire: wincode::serialize(&transaction).unwrap().into(),
+            outcome: None,
+        }
+    }
+
+    fn block(transactions: Vec<RecordedTransaction>) -> DecodedBlock {
+        let block = Block {
+            slot: 7,
+            parent_slot: 6,
+            blockhash: Hash::default(),
+            previous_blockhash: Hash::default(),
+            block_height: None,
+            block_time: None,
+            bank_hash: None,
+            rewards: Vec::new(),
+            num_reward_partitions: None,
+            transactions,
+        };
+        DecodedBlock::decode(block).unwrap()
+    }
+
+    #[test]
+    fn gathers_the_matches_of_each_batch() {
+        let filters = [100, 101, 102].map(|program| DiscoveryFilter::ProgramExecuted(key(program)));
+        let ignored = BTreeSet::from([key(3)]);
+        let filters = Filters::new(filters.to_vec(), ignored);
+        // Payer 1 comes again and starts another batch, and after it a third.
+        let calls = [(1, 102), (2, 50), (3, 101), (4, 100), (1, 50), (1, 100)];
+        let block = block(calls.map(|(payer, program)| call(payer, program)).to_vec());
+        assert_eq!(block.batches(), [0..4, 4..5, 5..6]);
+        let found = filters.scan(&block);
+        let numbers: Vec<_> = found.iter().map(|found| (found.slot, found.batch_index)).collect();
+        assert_eq!(numbers, [(7, 0), (7, 2)]);
+        let program = |number| DiscoveryFilter::ProgramExecuted(key(number));
+        assert_eq!(
+            found[0].matched,
+            [program(100), program(102)],
+            "in the order of the create"
+        );
+        assert_eq!(found[0].transaction_indices, [0, 3], "without the one that is left out");
+        assert_eq!(found[0].transactions.len(), 2);
+        assert_eq!(
+            (found[1].matched.as_slice(), found[1].transaction_indices.as_slice()),
+            ([program(100)].as_slice(), [5].as_slice())
+        );
+    }
+}

@@ -6,5 +6,6 @@
 
 mod attacks;
 mod conversation;
+mod discovery;
 mod endings;
 mod support;
