@@ -10,7 +10,7 @@ use solana_transaction_status::{InnerInstructions, TransactionStatusMeta, Transa
 use super::transaction::status_meta;
 
 /// A recorded transaction with what the chain recorded about it: the transaction's wire encoding, then [`Metadata`] in
-/// the layout of bincode 1 (`docs/protocol.md`, section 6).
+/// the layout of bincode 1 (`docs/protocol.md`, section 5, discovery).
 pub(crate) fn transaction_record(recorded: &RecordedTransaction) -> EncodedBinary {
     let metadata = recorded.outcome.as_ref().map(Metadata::of).unwrap_or_default();
     let mut bytes = recorded.wire.to_vec();
