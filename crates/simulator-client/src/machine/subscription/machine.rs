@@ -1,12 +1,24 @@
 //! The state of a subscription connection and every transition of it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use serde::de::IgnoredAny;
 use simulator_api::Compression;
 
-use crate::machine::{Machine, Message, Standing};
-use crate::managed::{MachineCounts, SubscriptionNotification};
+use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody};
+use super::envelope::{Envelope, Method};
+use super::link::{Carrier, Link, LinkError, Received};
+use super::notification::Delivered;
+use super::request::{SubscribeRequest, is_transient_refusal, refusal};
+use super::resume::Admission;
+use super::scan::{Scanned, Span, Unreadable};
+use super::state::{Handshake, State};
+use super::subscriptions::Subscriptions;
+use crate::machine::{Ending, Machine, Message, Standing};
+use crate::managed::{ConnectionError, MachineCounts, ManagedFailure, StreamFault, SubscriptionNotification};
+use crate::rpc::RpcError;
 use crate::transport::SharedText;
 
 /// What a subscription connection is made with.
@@ -42,13 +54,208 @@ pub enum SubscriptionKind {
 }
 
 /// A subscription connection.
+///
+/// It sends every request at once, takes notifications from the first answer on, and is up when all are answered.
+/// After a reconnect each subscription goes on where it stopped, and what was delivered before is dropped. It is over
+/// when the server has said of every subscription that it has told everything.
 #[derive(Debug)]
-pub struct SubscriptionMachine {}
+pub struct SubscriptionMachine {
+    config: SubscriptionConfig,
+    subscriptions: Subscriptions,
+    state: State,
+    transmit: VecDeque<SharedText>,
+    events: VecDeque<SubscriptionNotification>,
+    counts: MachineCounts,
+}
+
+const SUBSCRIBE: &str = "subscribe";
 
 impl SubscriptionMachine {
-    /// Subscriptions that are opened on the first connection.
-    pub fn new(_config: SubscriptionConfig) -> Self {
-        Self {}
+    /// Subscriptions that are opened on the first connection. An address that is named twice is subscribed to once;
+    /// without any address everything is told at once.
+    pub fn new(config: SubscriptionConfig) -> Self {
+        let subscriptions = Subscriptions::new(config.addresses.clone(), config.from_slot);
+        let state = if subscriptions.all_complete() {
+            State::Over(Ending::Finished)
+        } else {
+            State::Disconnected
+        };
+        Self {
+            config,
+            subscriptions,
+            state,
+            transmit: VecDeque::new(),
+            events: VecDeque::new(),
+            counts: MachineCounts::default(),
+        }
+    }
+
+    /// When the handshake is given up, and the limit that is reached then.
+    #[inline]
+    fn deadline(&self) -> Option<(Instant, Duration)> {
+        let State::Subscribing(_, handshake) = &self.state else {
+            return None;
+        };
+        let (response, total) = (
+            self.config.handshake_response_timeout,
+            self.config.handshake_total_timeout,
+        );
+        Some(handshake.deadline(response, total))
+    }
+
+    #[inline]
+    fn receive(&mut self, received: Received) {
+        match self.config.kind {
+            SubscriptionKind::Transactions => self.read::<TransactionBody>(received),
+            SubscriptionKind::ProgramAccountDiffs | SubscriptionKind::AccountDiffs => {
+                self.read::<AccountDiffBody>(received);
+            }
+            SubscriptionKind::Logs => self.read::<LogsBody>(received),
+        }
+    }
+
+    #[inline]
+    fn read<B: Body>(&mut self, received: Received) {
+        match Envelope::<B>::scan(&received.text) {
+            Ok(envelope) => self.route(envelope, received.text),
+            Err(unreadable) => self.unreadable(&received, unreadable),
+        }
+    }
+
+    #[inline]
+    fn route<B: Body>(&mut self, envelope: Envelope<B>, text: SharedText) {
+        let number = match (envelope.method, envelope.params.subscription) {
+            (None, _) => return self.answer(&envelope, &text),
+            (Some(Method::Other), _) => return self.fault(&text, Unreadable("its method is unknown")),
+            (Some(_), None) => return self.fault(&text, Unreadable("the subscription is missing")),
+            (Some(_), Some(number)) => number,
+        };
+        let Some(subscription) = self.subscriptions.open(number) else {
+            return self.unknown(text);
+        };
+        if envelope.method == Some(Method::Complete) {
+            subscription.complete();
+            return self.conclude();
+        }
+        let (body, slot) = match readable(envelope.params.body) {
+            Ok(readable) => readable,
+            Err(unreadable) => return self.fault(&text, unreadable),
+        };
+        let cursor = envelope.params.cursor;
+        let admission = subscription
+            .position
+            .admit(slot, cursor, |identities| body.identify(&text, identities));
+        if admission != Admission::Duplicate {
+            let target = subscription.target.clone();
+            let delivered = Delivered {
+                text,
+                target,
+                slot,
+                cursor,
+            };
+            self.events.push_back(body.deliver(delivered));
+        }
+        self.count(admission);
+    }
+
+    #[inline]
+    fn count(&mut self, admission: Admission) {
+        self.counts.replayed += u64::from(admission != Admission::New);
+        self.counts.duplicates += u64::from(admission == Admission::Duplicate);
+    }
+
+    /// An answer to a request.
+    fn answer<B>(&mut self, envelope: &Envelope<B>, text: &SharedText) {
+        let number = |span: Option<Span>| span.and_then(|span| span.of(text).parse::<u64>().ok());
+        let id = number(envelope.id);
+        if let Some(error) = envelope.error {
+            return self.refused(id, error, text);
+        }
+        let Some(id) = id.filter(|id| self.subscriptions.requested(*id).is_some()) else {
+            return self.fault(text, Unreadable("it answers nothing that was asked"));
+        };
+        match number(envelope.result).filter(|number| self.subscriptions.open(*number).is_none()) {
+            Some(number) => self.granted(id, number),
+            None => self.fail(ConnectionError::UnexpectedAnswer {
+                request: SUBSCRIBE,
+                answer: text.to_string(),
+            }),
+        }
+    }
+
+    fn granted(&mut self, id: u64, number: u64) {
+        if let Some(subscription) = self.subscriptions.requested(id) {
+            subscription.granted(number);
+        }
+        let early = self.state.handshake().map(Handshake::take_early).unwrap_or_default();
+        if !self.subscriptions.any_requested() {
+            self.state.establish();
+        }
+        for text in early {
+            let carrier = Carrier::Plain;
+            self.receive(Received { text, carrier });
+        }
+    }
+
+    /// A server that could not read a request cannot repeat its id: then the first that waits is meant.
+    fn refused(&mut self, id: Option<u64>, error: Span, text: &SharedText) {
+        let refused = match id {
+            Some(id) => self.subscriptions.requested(id).map(|one| one.target.clone()),
+            None => self.subscriptions.first_requested().map(|one| one.target.clone()),
+        };
+        let Some(target) = refused else {
+            return self.fault(text, Unreadable("it answers nothing that was asked"));
+        };
+        let RpcError { code, message, .. } = refusal(error.of(text));
+        let target = target.to_string();
+        let error = ConnectionError::SubscriptionRefused { target, code, message };
+        if is_transient_refusal(code) {
+            self.state = State::Broken(error);
+        } else {
+            self.fail(error);
+        }
+    }
+
+    /// A message for a subscription that is not open. Its request may be one that is about to be answered.
+    #[cold]
+    fn unknown(&mut self, text: SharedText) {
+        let kept = match self.state.handshake() {
+            Some(handshake) => handshake.keep(text, self.config.max_message_bytes),
+            None => Err(text),
+        };
+        if let Err(text) = kept {
+            self.fault(&text, Unreadable("its subscription is unknown"));
+        }
+    }
+
+    /// A text that could not be read. If a compressed stream does not even yield JSON it is damaged.
+    #[cold]
+    fn unreadable(&mut self, received: &Received, unreadable: Unreadable) {
+        let is_json = || serde_json::from_str::<IgnoredAny>(&received.text).is_ok();
+        if received.carrier == Carrier::Compressed && !is_json() {
+            self.state = State::Broken(ConnectionError::Desynchronised {
+                reason: unreadable.0.to_owned(),
+            });
+        } else {
+            self.fault(&received.text, unreadable);
+        }
+    }
+
+    #[cold]
+    fn fault(&mut self, text: &SharedText, Unreadable(reason): Unreadable) {
+        let raw = text.to_string();
+        let fault = StreamFault::UnreadableNotification { raw, reason };
+        self.events.push_back(SubscriptionNotification::Fault(fault));
+    }
+
+    fn fail(&mut self, error: ConnectionError) {
+        self.state = State::Over(Ending::Failed(ManagedFailure::Permanent(error)));
+    }
+
+    fn conclude(&mut self) {
+        if self.subscriptions.all_complete() {
+            self.state = State::Over(Ending::Finished);
+        }
     }
 }
 
@@ -56,34 +263,108 @@ impl Machine for SubscriptionMachine {
     type Request = Infallible;
     type Event = SubscriptionNotification;
 
-    fn handle_connected(&mut self, _now: Instant) {}
-    fn handle_message(&mut self, _message: Message, _now: Instant) {}
-    fn handle_sign_of_life(&mut self, _now: Instant) {}
-    fn handle_disconnected(&mut self, _now: Instant) {}
-    fn handle_timeout(&mut self, _now: Instant) {}
+    fn handle_connected(&mut self, now: Instant) {
+        if let State::Over(_) = self.state {
+            return;
+        }
+        self.state = State::Subscribing(Link::default(), Handshake::new(now));
+        self.subscriptions.interrupt();
+        let (kind, compression) = (self.config.kind, self.config.compression);
+        let requests = self.subscriptions.request().map(|(id, subscription)| {
+            let request = SubscribeRequest {
+                id,
+                kind,
+                target: &subscription.target,
+                resume: subscription.position.resume(),
+                compression,
+            };
+            request.to_text()
+        });
+        self.transmit = requests.collect();
+    }
+
+    #[inline]
+    fn handle_message(&mut self, message: Message, now: Instant) {
+        self.handle_sign_of_life(now);
+        let Some(link) = self.state.link() else {
+            return;
+        };
+        match link.read(message, self.config.compression, self.config.max_message_bytes) {
+            Ok(received) => self.receive(received),
+            Err(LinkError::Fault(fault)) => self.events.push_back(SubscriptionNotification::Fault(fault)),
+            Err(LinkError::Retry(error)) => self.state = State::Broken(error),
+            Err(LinkError::Fail(error)) => self.fail(error),
+        }
+    }
+
+    fn handle_sign_of_life(&mut self, now: Instant) {
+        if let Some(handshake) = self.state.handshake() {
+            handshake.heard(now);
+        }
+    }
+
+    fn handle_disconnected(&mut self, _now: Instant) {
+        self.transmit.clear();
+        if !matches!(self.state, State::Over(_)) {
+            self.state = State::Disconnected;
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if let Some((deadline, after)) = self.deadline()
+            && deadline <= now
+        {
+            let request = SUBSCRIBE;
+            self.state = State::Broken(ConnectionError::Unanswered { request, after });
+        }
+    }
+
     fn handle_request(&mut self, request: Infallible, _now: Instant) {
         match request {}
     }
-    fn handle_close(&mut self, _now: Instant) {}
+
+    /// Nothing has to be said to a server: closing the connection ends its subscriptions.
+    fn handle_close(&mut self, _now: Instant) {
+        self.transmit.clear();
+        if !matches!(self.state, State::Over(_)) {
+            self.state = State::Over(Ending::Finished);
+        }
+    }
+
     fn poll_transmit(&mut self) -> Option<SharedText> {
-        None
+        self.transmit.pop_front()
     }
+
+    #[inline]
     fn poll_event(&mut self) -> Option<SubscriptionNotification> {
-        None
+        self.events.pop_front()
     }
+
+    #[inline]
     fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.deadline().map(|(deadline, _)| deadline)
     }
+
     fn accepts_request(&self) -> bool {
         false
     }
+
     fn needs_connection_to_close(&self) -> bool {
         false
     }
+
     fn standing(&self) -> Standing {
-        Standing::Opening
+        self.state.standing()
     }
+
     fn counts(&self) -> MachineCounts {
-        MachineCounts::default()
+        self.counts
     }
+}
+
+#[inline]
+fn readable<B: Body>(body: Option<B>) -> Scanned<(B, u64)> {
+    let body = body.ok_or(Unreadable("the result is missing"))?;
+    let slot = body.slot()?;
+    Ok((body, slot))
 }

@@ -1,0 +1,110 @@
+//! Where a subscription connection is in its life.
+
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use crate::machine::{Ending, Standing};
+use crate::managed::ConnectionError;
+use crate::transport::SharedText;
+
+/// Where a subscription connection is in its life.
+#[derive(Debug)]
+pub(super) enum State {
+    /// There is no connection.
+    Disconnected,
+    /// Subscriptions are being opened.
+    Subscribing(Link, Handshake),
+    /// Every subscription is open, or has completed.
+    Up(Link),
+    /// The connection is of no use.
+    Broken(ConnectionError),
+    /// Nothing follows.
+    Over(Ending),
+}
+
+/// The time that a handshake takes, and what arrived too early during it.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    began: Instant,
+    last_sign: Instant,
+    /// Messages for subscriptions whose numbers are not known yet.
+    early: Vec<SharedText>,
+    early_bytes: usize,
+}
+
+impl State {
+    /// What lasts as long as the connection, if there is one in use.
+    #[inline]
+    pub(super) fn link(&mut self) -> Option<&mut Link> {
+        match self {
+            Self::Subscribing(link, _) | Self::Up(link) => Some(link),
+            Self::Disconnected | Self::Broken(_) | Self::Over(_) => None,
+        }
+    }
+
+    /// The handshake, while it lasts.
+    #[inline]
+    pub(super) fn handshake(&mut self) -> Option<&mut Handshake> {
+        match self {
+            Self::Subscribing(_, handshake) => Some(handshake),
+            _ => None,
+        }
+    }
+
+    /// The handshake is done.
+    pub(super) fn establish(&mut self) {
+        *self = match std::mem::replace(self, Self::Disconnected) {
+            Self::Subscribing(link, _) => Self::Up(link),
+            other => other,
+        };
+    }
+
+    /// What the driver is to know.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self::Disconnected | Self::Subscribing(..) => Standing::Opening,
+            Self::Up(_) => Standing::Up,
+            Self::Broken(error) => Standing::Retry(error.clone()),
+            Self::Over(ending) => Standing::Over(ending.clone()),
+        }
+    }
+}
+
+impl Handshake {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            last_sign: now,
+            early: Vec::new(),
+            early_bytes: 0,
+        }
+    }
+
+    /// The server lives.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.last_sign = now;
+    }
+
+    /// When it is given up, and the limit that is reached then.
+    pub(super) fn deadline(&self, response: Duration, total: Duration) -> (Instant, Duration) {
+        let silent = (self.last_sign + response, response);
+        let too_long = (self.began + total, total);
+        if too_long.0 < silent.0 { too_long } else { silent }
+    }
+
+    /// Keeps a message for later, if there is room for it.
+    pub(super) fn keep(&mut self, text: SharedText, limit: usize) -> Result<(), SharedText> {
+        if self.early_bytes.saturating_add(text.len()) > limit {
+            return Err(text);
+        }
+        self.early_bytes += text.len();
+        self.early.push(text);
+        Ok(())
+    }
+
+    /// What was kept, in order.
+    pub(super) fn take_early(&mut self) -> Vec<SharedText> {
+        self.early_bytes = 0;
+        std::mem::take(&mut self.early)
+    }
+}
