@@ -7,12 +7,16 @@
 //! * [`accounts`]: account dumps, and what two of them differ in
 //! * [`text`]: text files, packed or not
 //! * [`seeded`]: numbers that look random and are the same in every run
+//! * [`peer`]: a scripted server, without any I/O
+//! * [`wire`]: the client's machines against that server, over a link that is cut at any frame
 //!
-//! Everything works on files, so that a test can give the result to the real binary.
+//! Ledgers and edits work on files, so that a test can give the result to the real binary.
 
 pub mod accounts;
 pub mod edit;
 pub mod ledger;
 pub mod paths;
+pub mod peer;
 pub mod seeded;
 pub mod text;
+pub mod wire;
