@@ -1,0 +1,96 @@
+//! What waits to be written, and what waits to be read by the caller.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use simulator_api::{BacktestRequest, BacktestResponse, DecodeError, UnknownMessage};
+
+use super::ControlOutput;
+use crate::managed::{ControlEvent, SessionInfo, StreamFault};
+use crate::transport::SharedText;
+
+/// The two queues of a conversation. What one message leads to is at most three entries.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    transmits: VecDeque<SharedText>,
+    events: VecDeque<ControlOutput>,
+}
+
+impl Output {
+    pub(super) fn send(&mut self, request: &BacktestRequest) {
+        self.transmits.push_back(encode(request));
+    }
+
+    pub(super) fn next_transmit(&mut self) -> Option<SharedText> {
+        self.transmits.pop_front()
+    }
+
+    /// What was not transmitted never will be: the connection is gone.
+    pub(super) fn forget_transmits(&mut self) {
+        self.transmits.clear();
+    }
+
+    pub(super) fn open(&mut self, info: SessionInfo) {
+        self.events.push_back(ControlOutput::Opened(info));
+    }
+
+    pub(super) fn tell(&mut self, event: ControlEvent) {
+        self.events.push_back(ControlOutput::Event(event));
+    }
+
+    pub(super) fn report(&mut self, fault: StreamFault) {
+        self.tell(ControlEvent::Fault(fault));
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<ControlOutput> {
+        self.events.pop_front()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.transmits.len() + self.events.len()
+    }
+}
+
+/// The text of a request.
+pub(super) fn encode(request: &BacktestRequest) -> SharedText {
+    let text = serde_json::to_string(request).expect("requests are maps with text keys, of texts and numbers");
+    text.into()
+}
+
+/// The fault that a message is that cannot be decoded.
+pub(super) fn undecodable(text: &str, source: DecodeError) -> StreamFault {
+    StreamFault::Undecodable {
+        raw: text.to_owned(),
+        source: Arc::new(source),
+    }
+}
+
+/// A session event as callers see it. What is no event of a single session was not asked for, and is shown as it came;
+/// a `success` that answers nothing tells nothing.
+pub(super) fn visible(event: &BacktestResponse, text: &str) -> Option<ControlEvent> {
+    Some(match event {
+        BacktestResponse::ReadyForContinue => ControlEvent::ReadyForContinue,
+        BacktestResponse::SlotNotification(slot) => ControlEvent::Slot(*slot),
+        BacktestResponse::Paused(position) => ControlEvent::Paused(*position),
+        BacktestResponse::DiscoveryBatch(batch) => ControlEvent::DiscoveryBatch(batch.clone()),
+        BacktestResponse::Status { status } => ControlEvent::Status(status.clone()),
+        BacktestResponse::Completed { summary, agent_stats } => ControlEvent::Completed {
+            summary: summary.clone(),
+            agent_stats: agent_stats.clone(),
+        },
+        BacktestResponse::Error(error) => ControlEvent::Error(error.clone()),
+        BacktestResponse::Unknown(message) => ControlEvent::Unknown(message.clone()),
+        BacktestResponse::Success => return None,
+        BacktestResponse::SessionCreated(_)
+        | BacktestResponse::SessionAttached(_)
+        | BacktestResponse::SessionsCreated(_)
+        | BacktestResponse::SessionsCreatedV2(_)
+        | BacktestResponse::ParallelSessionAttachedV2(_)
+        | BacktestResponse::SessionEventV1(_)
+        | BacktestResponse::SessionEventV2(_) => match UnknownMessage::from_json(text) {
+            Ok(message) => ControlEvent::Unknown(message),
+            Err(source) => ControlEvent::Fault(undecodable(text, source)),
+        },
+    })
+}
