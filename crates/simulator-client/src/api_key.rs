@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::InvalidHeaderValue;
+use tokio_tungstenite::tungstenite::http::header::{HeaderName, InvalidHeaderValue, USER_AGENT};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 
 /// An API key. It is sent in a header and never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -37,4 +37,14 @@ impl fmt::Debug for ApiKey {
             "ApiKey(..)"
         })
     }
+}
+
+/// The header that carries the API key.
+const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The headers of every request: the caller's, which cannot replace the user agent and the key.
+pub(crate) fn request_headers(mut headers: HeaderMap, user_agent: HeaderValue, api_key: HeaderValue) -> HeaderMap {
+    headers.insert(USER_AGENT, user_agent);
+    headers.insert(API_KEY_HEADER, api_key);
+    headers
 }

@@ -9,20 +9,16 @@ use serde::de::DeserializeOwned;
 use simulator_api::usage::UsageReport;
 use simulator_api::{AvailableRange, SessionId};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::http::header::{HeaderName, USER_AGENT};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::api_key::ApiKey;
+use crate::api_key::{ApiKey, request_headers};
 use crate::error::{BacktestClientError, BacktestClientResult, InvalidParams};
 use crate::http::{HttpClient, HttpError, answer};
 use crate::session::{BacktestSession, LogRaw, Opening};
 use crate::transport::{ConnectRequest, Connector, WebSocketConnector};
 use crate::urls::{control_url, http_base};
 use crate::{CreateSession, Limits};
-
-/// The header that carries the API key.
-const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What this library calls itself.
 pub const DEFAULT_USER_AGENT: &str = concat!("simulator-client/", env!("CARGO_PKG_VERSION"));
@@ -184,10 +180,7 @@ impl BacktestClient {
             .api_key
             .header()
             .map_err(BacktestClientError::InvalidApiKeyHeader)?;
-        let mut headers = self.headers.clone();
-        headers.insert(USER_AGENT, user_agent);
-        headers.insert(API_KEY_HEADER, api_key);
-        Ok(headers)
+        Ok(request_headers(self.headers.clone(), user_agent, api_key))
     }
 
     fn http_url(&self, endpoint: &str) -> BacktestClientResult<Url> {

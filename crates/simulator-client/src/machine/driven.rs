@@ -55,6 +55,11 @@ pub trait Machine {
     /// Whether another request may be handed in.
     fn accepts_request(&self) -> bool;
 
+    /// Whether another connection is of any use before the caller asks to close.
+    fn wants_connection(&self) -> bool {
+        true
+    }
+
     /// Whether the machine, once asked to close, still needs a connection to end gracefully.
     fn needs_connection_to_close(&self) -> bool;
 

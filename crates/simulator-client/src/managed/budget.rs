@@ -2,9 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-
 use super::ReconnectPolicy;
 
 /// The attempts that are left in a series of failures.
@@ -89,11 +86,76 @@ impl Jitter {
     }
 }
 
-/// Waits; `true` if the time has passed, `false` if the wait was cancelled.
-pub(crate) async fn cancellable_sleep(delay: Duration, cancel: &CancellationToken) -> bool {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => false,
-        () = sleep(delay) => true,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managed::{RECONNECT_MAX_ATTEMPTS, RECONNECT_MAX_TOTAL};
+
+    fn start() -> (Instant, ReconnectBudget) {
+        let now = tokio::time::Instant::now().into_std();
+        (now, ReconnectBudget::new(ReconnectPolicy::default(), 7))
+    }
+
+    fn exhaust(budget: &mut ReconnectBudget, now: Instant) -> Vec<Duration> {
+        std::iter::from_fn(|| budget.next_backoff(now)).collect()
+    }
+
+    #[test]
+    fn is_exhausted_after_the_last_attempt_and_full_after_a_reset() {
+        let (now, mut budget) = start();
+        assert_eq!(exhaust(&mut budget, now).len(), RECONNECT_MAX_ATTEMPTS as usize);
+        assert_eq!(budget.attempt(), RECONNECT_MAX_ATTEMPTS);
+        budget.reset();
+        assert_eq!(exhaust(&mut budget, now).len(), RECONNECT_MAX_ATTEMPTS as usize);
+    }
+
+    #[test]
+    fn delays_double_up_to_the_cap_within_the_jitter() {
+        for seed in 0..200 {
+            let now = tokio::time::Instant::now().into_std();
+            let mut budget = ReconnectBudget::new(ReconnectPolicy::default(), seed);
+            for (attempt, delay) in exhaust(&mut budget, now).into_iter().enumerate() {
+                let nominal = f64::from(2u32.saturating_pow(u32::try_from(attempt).unwrap())).min(30.0);
+                let factor = delay.as_secs_f64() / nominal;
+                assert!((0.8..1.2).contains(&factor), "seed {seed}, attempt {attempt}: {factor}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_jitter_spreads() {
+        let first = |seed| {
+            let now = tokio::time::Instant::now().into_std();
+            ReconnectBudget::new(ReconnectPolicy::default(), seed)
+                .next_backoff(now)
+                .unwrap()
+        };
+        let delays: Vec<_> = (0..1000).map(first).collect();
+        let (least, most) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
+        assert!(
+            least.as_millis() < 820 && most.as_millis() > 1180,
+            "{least:?} to {most:?}"
+        );
+    }
+
+    #[test]
+    fn the_time_counts_from_the_first_failure() {
+        let (now, mut budget) = start();
+        let long_after = now + 10 * RECONNECT_MAX_TOTAL;
+        assert!(
+            budget.next_backoff(long_after).is_some(),
+            "no time was spent before the first failure"
+        );
+        assert!(budget.next_backoff(long_after + RECONNECT_MAX_TOTAL / 2).is_some());
+        assert_eq!(budget.next_backoff(long_after + RECONNECT_MAX_TOTAL), None);
+        assert_eq!(budget.elapsed(long_after + RECONNECT_MAX_TOTAL), RECONNECT_MAX_TOTAL);
+    }
+
+    #[test]
+    fn the_last_delay_ends_with_the_time() {
+        let (now, mut budget) = start();
+        budget.next_backoff(now);
+        let almost = now + RECONNECT_MAX_TOTAL - Duration::from_millis(3);
+        assert_eq!(budget.next_backoff(almost), Some(Duration::from_millis(3)));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use simulator_api::{BacktestError, Capability, DecodeError};
 use thiserror::Error;
+use tokio_tungstenite::tungstenite::http::header::InvalidHeaderValue;
 
 use super::InvalidPolicy;
 use crate::error::{BacktestClientError, InvalidParams};
@@ -78,6 +79,12 @@ pub enum ConnectionError {
     /// The server's address cannot be used.
     #[error("the server's address cannot be used")]
     Url(#[source] Arc<UrlError>),
+    /// The API key or the user agent cannot be sent in a header.
+    #[error("the API key or the user agent has characters that a header cannot carry")]
+    Header(#[source] Arc<InvalidHeaderValue>),
+    /// There is no address to subscribe to.
+    #[error("a subscription needs at least one address")]
+    NothingToSubscribe,
     /// A message exceeds the policy's limit.
     #[error("a message of more than {limit} bytes")]
     TooLarge {
@@ -155,7 +162,7 @@ pub enum StreamFault {
 pub enum ManagedSessionError {
     /// The session could not be created.
     #[error("the session could not be created")]
-    Create(#[source] ManagedFailure),
+    Create(#[source] Box<ManagedFailure>),
     /// The parameters cannot be used; nothing was sent.
     #[error("the session could not be created")]
     Params(#[source] Arc<BacktestClientError>),
@@ -167,7 +174,7 @@ pub enum ManagedSessionError {
     ControlClosed,
     /// The control channel failed for good.
     #[error("the control channel failed")]
-    ControlFailed(#[source] ManagedFailure),
+    ControlFailed(#[source] Box<ManagedFailure>),
     /// A subscription failed for good.
     #[error("the subscription to {target} failed")]
     SubscriptionFailed {
@@ -175,7 +182,7 @@ pub enum ManagedSessionError {
         target: String,
         /// Why.
         #[source]
-        failure: ManagedFailure,
+        failure: Box<ManagedFailure>,
     },
     /// The session completed, but a subscription fell silent before it had told everything.
     #[error("the session completed, but the subscription to {target} was silent for {silence:?} before its end")]
@@ -194,7 +201,7 @@ pub enum ManagedSessionError {
     /// Something is wrong with the stream of events; reading may go on.
     #[error(transparent)]
     Stream(#[from] StreamFault),
-    /// Two programs at least one of which cannot be subscribed to, or none at all.
+    /// There is no address to subscribe to.
     #[error("a subscription needs at least one address")]
     EmptySubscription,
 }
@@ -217,6 +224,8 @@ impl ConnectionError {
             Self::UnexpectedAnswer { .. }
             | Self::SubscriptionRefused { .. }
             | Self::Url(_)
+            | Self::Header(_)
+            | Self::NothingToSubscribe
             | Self::TooLarge { .. }
             | Self::MissingCapability(_) => false,
         }
@@ -226,13 +235,26 @@ impl ConnectionError {
 impl ManagedSessionError {
     /// Whether nothing more can come from the session.
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Stream(_) | Self::EmptySubscription)
+        !matches!(
+            self,
+            Self::Stream(_) | Self::EmptySubscription | Self::SubscriptionFailed { .. }
+        )
     }
 }
 
 impl From<InvalidParams> for ManagedSessionError {
     fn from(error: InvalidParams) -> Self {
         Self::Params(Arc::new(error.into()))
+    }
+}
+
+impl ManagedSessionError {
+    pub(crate) fn create(failure: ManagedFailure) -> Self {
+        Self::Create(Box::new(failure))
+    }
+
+    pub(crate) fn control_failed(failure: ManagedFailure) -> Self {
+        Self::ControlFailed(Box::new(failure))
     }
 }
 

@@ -43,8 +43,8 @@ pub const DEFAULT_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(360);
 pub const CONTROL_QUEUE: usize = 256;
 /// Notifications of one subscription connection that wait for the caller.
 pub const NOTIFICATION_QUEUE: usize = 1024;
-/// Bytes of the notifications of one subscription connection that wait for the caller.
-pub const NOTIFICATION_QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of the events of one connection that wait for the caller.
+pub const QUEUE_BYTES: usize = 64 << 20;
 /// Largest message, compressed or not.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -86,11 +86,24 @@ pub struct ConnectionPolicy {
     pub control_queue: usize,
     /// Notifications that may wait, for each subscription connection. Default [`NOTIFICATION_QUEUE`].
     pub notification_queue: usize,
-    /// Bytes of notifications that may wait, for each subscription connection; one notification may exceed it. Default
-    /// [`NOTIFICATION_QUEUE_BYTES`].
-    pub notification_queue_bytes: usize,
+    /// Bytes of events that may wait, for each connection; one event may exceed it. Default [`QUEUE_BYTES`].
+    pub queue_bytes: usize,
     /// Largest message, compressed or not. Default [`MAX_MESSAGE_BYTES`].
     pub max_message_bytes: usize,
+    /// Whether notifications travel compressed. Default [`CompressionChoice::UnlessLoopback`].
+    pub compression: CompressionChoice,
+}
+
+/// Whether notifications travel compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressionChoice {
+    /// Compressed, except from a server on this machine, where the network is faster than any compression.
+    #[default]
+    UnlessLoopback,
+    /// Compressed.
+    Always,
+    /// Not compressed.
+    Never,
 }
 
 /// How connections are tried again.
@@ -144,8 +157,9 @@ impl Default for ConnectionPolicy {
             completion_drain_timeout: COMPLETION_DRAIN_TIMEOUT,
             control_queue: CONTROL_QUEUE,
             notification_queue: NOTIFICATION_QUEUE,
-            notification_queue_bytes: NOTIFICATION_QUEUE_BYTES,
+            queue_bytes: QUEUE_BYTES,
             max_message_bytes: MAX_MESSAGE_BYTES,
+            compression: CompressionChoice::default(),
         }
     }
 }
@@ -182,7 +196,7 @@ impl ConnectionPolicy {
         let capacities = [
             ("control_queue", self.control_queue),
             ("notification_queue", self.notification_queue),
-            ("notification_queue_bytes", self.notification_queue_bytes),
+            ("queue_bytes", self.queue_bytes),
             ("max_message_bytes", self.max_message_bytes),
         ];
         let zero_duration = durations

@@ -128,6 +128,10 @@ impl ConnectionCounters {
         add(&self.0.bytes_received, bytes as u64);
     }
 
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.0.bytes_received.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn sent(&self, bytes: usize) {
         add(&self.0.bytes_sent, bytes as u64);
     }

@@ -1,0 +1,376 @@
+//! One connection's life, from the handshake to the loss, as one pollable loop.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::Sleep;
+
+use super::liveness::{Due, Liveness};
+use super::queue::Room;
+use super::supervisor::{Outlet, Supervisor, now};
+use super::{ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus};
+use crate::machine::{Ending, Machine, Message, Standing};
+use crate::transport::{BoxTransport, CloseCode, CloseReason, Frame, TransportError};
+
+/// Messages that are read before the caller gets its turn, so that it finds them while they are still in the cache.
+const BURST_MESSAGES: usize = 64;
+/// Bytes after which the same holds.
+const BURST_BYTES: usize = 64 << 10;
+
+/// Timeouts that are handled before everything else is looked at again.
+const MAX_TIMEOUTS: usize = 8;
+
+/// A connection and what is known of its health.
+pub(super) struct Connection {
+    transport: BoxTransport,
+    liveness: Liveness,
+    writer: Writer,
+    alarm: Alarm,
+    up_since: Option<Instant>,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// The conversation is over. The connection may still be open.
+    Over(Ending),
+    /// The connection is of no use any more.
+    Lost(ConnectionError),
+}
+
+/// What waits to be written. A peer that does not read holds back this and nothing else.
+#[derive(Debug, Default)]
+struct Writer {
+    next: Option<Frame>,
+    ping_due: bool,
+    pong_due: bool,
+    needs_flush: bool,
+}
+
+/// One timer that is only set anew when it would come too late.
+struct Alarm(Pin<Box<Sleep>>);
+
+/// What reading led to.
+enum Burst {
+    /// There is nothing to read, or no room for it.
+    Nothing,
+    /// Something was read, and everything else is to be looked at again.
+    Read,
+    /// So much was read that the caller is to have its turn.
+    Full,
+    Exit(Exit),
+}
+
+impl Connection {
+    pub(super) fn new(transport: BoxTransport, policy: &ConnectionPolicy, now: Instant) -> Self {
+        Self {
+            transport,
+            liveness: Liveness::new(policy.keepalive_interval, now),
+            writer: Writer::default(),
+            alarm: Alarm::new(now),
+            up_since: None,
+        }
+    }
+
+    /// How long the connection has been established.
+    pub(super) fn uptime(&self, now: Instant) -> Duration {
+        self.up_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Closes the connection and reads until the peer has closed it too. The caller bounds the time.
+    pub(super) async fn close(&mut self) {
+        let reason = CloseReason {
+            code: CloseCode::Normal,
+            text: String::new(),
+        };
+        if self.transport.send(Frame::Close(Some(reason))).await.is_ok() {
+            while let Some(Ok(frame)) = self.transport.next().await {
+                if matches!(frame, Frame::Close(_)) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
+    /// Moves messages both ways until the connection ends. It may be dropped and called again at any time.
+    pub(super) async fn converse(&mut self) -> Exit {
+        poll_fn(|cx| self.poll_conversation(cx)).await
+    }
+
+    fn poll_conversation(&mut self, cx: &mut Context<'_>) -> Poll<Exit> {
+        let Some(mut connection) = self.connection.take() else {
+            return Poll::Ready(Exit::Lost(ConnectionError::Ended));
+        };
+        let polled = self.poll_connection(&mut connection, cx);
+        self.connection = Some(connection);
+        self.watched.counters.set_machine_counts(self.machine.counts());
+        polled
+    }
+
+    fn poll_connection(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Exit> {
+        loop {
+            let now = now();
+            if let Some(error) = self.poll_time(connection, cx, now) {
+                return Poll::Ready(Exit::Lost(error));
+            }
+            self.poll_request(cx, now);
+            let is_delivered = self.poll_deliver(cx).is_ready();
+            if let Some(error) = self.poll_write(connection, cx) {
+                return Poll::Ready(Exit::Lost(error));
+            }
+            if is_delivered && let Some(exit) = self.exit(connection, now) {
+                return Poll::Ready(exit);
+            }
+            match self.read_burst(connection, cx, now) {
+                Burst::Exit(exit) => return Poll::Ready(exit),
+                Burst::Nothing => return Poll::Pending,
+                Burst::Read => {}
+                Burst::Full => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Does what the time demands: pings, the machine's own timers, and the end of a connection that is silent.
+    fn poll_time(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Option<ConnectionError> {
+        for _ in 0..MAX_TIMEOUTS {
+            match connection.liveness.due(now) {
+                Due::Nothing => {}
+                Due::Ping => connection.writer.sign_of_life(connection.liveness.is_suspended()),
+                Due::Dead(silence) => return Some(ConnectionError::Silent(silence)),
+            }
+            if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+                self.machine.handle_timeout(now);
+            }
+            let at = connection.liveness.next_due();
+            let at = self.machine.poll_timeout().map_or(at, |own| own.min(at));
+            if at > now && connection.alarm.poll(cx, at).is_pending() {
+                return None;
+            }
+        }
+        cx.waker().wake_by_ref();
+        None
+    }
+
+    fn poll_write(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Option<ConnectionError> {
+        let (transport, counters) = (&mut connection.transport, &self.watched.counters);
+        match connection.writer.poll_write(&mut self.machine, transport, counters, cx) {
+            Poll::Ready(Err(source)) => Some(ConnectionError::Broken(Arc::new(source))),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        }
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>, now: Instant) {
+        while !self.closing && self.machine.accepts_request() {
+            let Some(requests) = &mut self.requests else { return };
+            match requests.poll_recv(cx) {
+                Poll::Ready(Some(request)) => self.machine.handle_request(request, now),
+                Poll::Ready(None) => self.requests = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Hands the machine's events over. Pending while one waits for room.
+    pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.held.is_none() {
+                self.held = self.machine.poll_event();
+            }
+            if self.held.is_none() {
+                return Poll::Ready(());
+            }
+            if self.closing {
+                self.held = None;
+                continue;
+            }
+            match self.outlet.poll_room(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Room::Gone) => self.abandon(),
+                Poll::Ready(Room::Free) => {
+                    if let Some(event) = self.held.take() {
+                        self.outlet.deliver(event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the machine has no more use for the connection.
+    fn exit(&mut self, connection: &mut Connection, now: Instant) -> Option<Exit> {
+        match self.machine.standing() {
+            Standing::Opening => None,
+            Standing::Up => {
+                if connection.up_since.is_none() {
+                    connection.up_since = Some(now);
+                    connection.liveness.establish(self.policy.keepalive_miss_deadline, now);
+                    self.watched.status.send_replace(ConnectionStatus::Up);
+                    tracing::debug!("established");
+                }
+                None
+            }
+            Standing::Retry(error) => Some(Exit::Lost(error)),
+            Standing::Over(ending) => Some(Exit::Over(ending)),
+        }
+    }
+
+    /// Reads what there is, as long as there is room for what it leads to.
+    fn read_burst(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Burst {
+        let received = self.watched.counters.bytes_received();
+        for read in 0..BURST_MESSAGES {
+            let so_far = if read == 0 { Burst::Nothing } else { Burst::Read };
+            if !self.may_read(connection, cx, now) {
+                return so_far;
+            }
+            match connection.transport.poll_next_unpin(cx) {
+                Poll::Pending => return so_far,
+                Poll::Ready(Some(Ok(frame))) => {
+                    connection.liveness.heard(now);
+                    self.watched.counters.inbound(now);
+                    if let Some(error) = self.take(frame, now) {
+                        // This is the last chance to send the close frame that the library has queued.
+                        let _best_effort = connection.transport.poll_flush_unpin(cx);
+                        return Burst::Exit(Exit::Lost(error));
+                    }
+                }
+                Poll::Ready(Some(Err(source))) => {
+                    return Burst::Exit(Exit::Lost(ConnectionError::Broken(Arc::new(source))));
+                }
+                Poll::Ready(None) => return Burst::Exit(Exit::Lost(ConnectionError::Ended)),
+            }
+            if !matches!(self.machine.standing(), Standing::Up) {
+                return Burst::Read;
+            }
+            if self.watched.counters.bytes_received() - received > BURST_BYTES as u64 {
+                break;
+            }
+        }
+        Burst::Full
+    }
+
+    /// Whether there is room for what the next message leads to. A handshake goes on without room, because its answers
+    /// lead to no event; the first event that finds none stops it all the same.
+    fn may_read(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> bool {
+        let has_room = match self.poll_deliver(cx) {
+            Poll::Pending => false,
+            Poll::Ready(()) if self.closing || connection.up_since.is_none() => true,
+            Poll::Ready(()) => match self.outlet.poll_room(cx) {
+                Poll::Pending => false,
+                Poll::Ready(Room::Free) => true,
+                Poll::Ready(Room::Gone) => {
+                    self.abandon();
+                    true
+                }
+            },
+        };
+        if has_room {
+            connection.liveness.listen(now);
+        } else {
+            connection.liveness.suspend(now);
+        }
+        if connection.up_since.is_none() {
+            self.watched.stalled.send_if_modified(|stalled| {
+                let is_news = *stalled == has_room;
+                *stalled = !has_room;
+                is_news
+            });
+        }
+        has_room
+    }
+
+    /// Takes a frame; an error if it ends the connection.
+    fn take(&mut self, frame: Frame, now: Instant) -> Option<ConnectionError> {
+        match frame {
+            Frame::Text(text) => {
+                self.watched.counters.received(text.len());
+                self.machine.handle_message(Message::Text(text), now);
+            }
+            Frame::Binary(bytes) => {
+                self.watched.counters.received(bytes.len());
+                self.machine.handle_message(Message::Binary(bytes), now);
+            }
+            Frame::Ping(_) | Frame::Pong(_) => self.machine.handle_sign_of_life(now),
+            Frame::Close(reason) => return Some(ConnectionError::ClosedByPeer(reason)),
+        }
+        None
+    }
+}
+
+impl Writer {
+    /// Sends a ping with the next write. A side that does not read does not answer the peer's pings, so it tells by
+    /// itself that it is there: an unsolicited pong is a heartbeat (RFC 6455, 5.5.3).
+    fn sign_of_life(&mut self, is_suspended: bool) {
+        self.ping_due = true;
+        self.pong_due |= is_suspended;
+    }
+
+    /// Writes what waits, in order, as far as the peer takes it.
+    fn poll_write<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        transport: &mut BoxTransport,
+        counters: &ConnectionCounters,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TransportError>> {
+        while let Some(frame) = self.next.take().or_else(|| self.next_frame(machine)) {
+            match transport.poll_ready_unpin(cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Frame::Text(text) = &frame {
+                        counters.sent(text.len());
+                    }
+                    transport.start_send_unpin(frame)?;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.next = Some(frame);
+                    break;
+                }
+            }
+            self.needs_flush = true;
+        }
+        if self.needs_flush && transport.poll_flush_unpin(cx)?.is_ready() {
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn next_frame<M: Machine>(&mut self, machine: &mut M) -> Option<Frame> {
+        if std::mem::take(&mut self.ping_due) {
+            return Some(Frame::Ping(Bytes::new()));
+        }
+        if std::mem::take(&mut self.pong_due) {
+            return Some(Frame::Pong(Bytes::new()));
+        }
+        machine.poll_transmit().map(Frame::Text)
+    }
+}
+
+impl Alarm {
+    fn new(now: Instant) -> Self {
+        Self(Box::pin(tokio::time::sleep_until(now.into())))
+    }
+
+    /// Ready at the latest at this time, sometimes before.
+    fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        if at < self.0.deadline() || self.0.is_elapsed() {
+            self.0.as_mut().reset(at);
+        }
+        self.0.as_mut().poll(cx)
+    }
+}

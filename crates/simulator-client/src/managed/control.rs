@@ -1,0 +1,262 @@
+//! The manager of a control channel, and its caller's end.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use simulator_api::{ContinueParams, ContinueToParams, CreateBacktestSessionRequest};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
+
+use super::endpoint::{Endpoint, Identity, default_connector};
+use super::policy::DEFAULT_DISCONNECT_TIMEOUT;
+use super::queue::{EventSender, Room, Weigh, queue};
+use super::supervisor::{Outlet, Setup, Supervisor, Watcher, refuse, watched};
+use super::{
+    ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, ControlEvent, EventReceiver,
+    ManagedFailure, ManagedSessionError, SessionInfo,
+};
+use crate::ids::{random_seed, unique_name};
+use crate::machine::control::{AfterCompletion, ControlConfig, ControlMachine, ControlOutput, ControlRequest};
+use crate::transport::Connector;
+use crate::urls::control_url;
+
+/// The caller's end of a control channel. Dropping it ends the session.
+#[derive(Debug)]
+pub struct ControlHandle {
+    /// The session's events, in order. While nobody reads them, the session waits.
+    pub events: EventReceiver<ControlEvent>,
+    /// Whether the control channel is connected.
+    pub status: watch::Receiver<ConnectionStatus>,
+    requests: mpsc::Sender<ControlRequest>,
+    opened: watch::Receiver<Option<SessionInfo>>,
+    watcher: Watcher,
+    task: JoinHandle<()>,
+    guard: DropGuard,
+}
+
+/// What a control manager is started with.
+#[derive(Debug)]
+pub(crate) struct ControlStart {
+    pub(crate) url: String,
+    pub(crate) identity: Identity,
+    pub(crate) create: CreateBacktestSessionRequest,
+    pub(crate) policy: ConnectionPolicy,
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) after_completion: AfterCompletion,
+}
+
+/// Requests that wait while the control channel cannot take them.
+const REQUEST_QUEUE: usize = 1;
+
+/// Creates a session and keeps its control channel connected until it ends or is cancelled. The session is closed at
+/// the server when its range has ended, when `cancel` is cancelled, and when the handle is dropped.
+///
+/// The address may lack its scheme and its path, as [`control_url`] completes it. A request without a create token or
+/// a disconnect timeout gets them, so that the session survives a lost connection.
+///
+/// Must be called within a tokio runtime.
+#[expect(clippy::needless_pass_by_value, reason = "users of the published client call it so")]
+pub fn spawn_control_manager(
+    url: String,
+    api_key: String,
+    request: CreateBacktestSessionRequest,
+    cancel: CancellationToken,
+) -> ControlHandle {
+    let start = ControlStart {
+        url,
+        identity: Identity::new(api_key),
+        create: request,
+        policy: ConnectionPolicy::default(),
+        connector: None,
+        after_completion: AfterCompletion::Close,
+    };
+    start.spawn(&cancel)
+}
+
+impl ControlStart {
+    pub(crate) fn spawn(self, cancel: &CancellationToken) -> ControlHandle {
+        let cancel = cancel.child_token();
+        let (events, received) = queue(self.policy.control_queue, self.policy.queue_bytes);
+        let (watched, watcher) = watched();
+        let (opened, opened_seen) = watch::channel(None);
+        let (requests, requested) = mpsc::channel(REQUEST_QUEUE);
+        let span = tracing::info_span!("control", session = tracing::field::Empty);
+        let outlet = ControlOutlet {
+            events,
+            opened,
+            span: span.clone(),
+        };
+        let guard = cancel.clone().drop_guard();
+        let policy = self.policy.clone();
+        let task = match self.prepare() {
+            Ok((endpoint, config)) => {
+                let setup = Setup {
+                    machine: ControlMachine::new(config),
+                    outlet,
+                    requests: Some(requested),
+                    endpoint,
+                    policy,
+                    cancel,
+                    jitter_seed: random_seed(),
+                };
+                tokio::spawn(Supervisor::new(setup, watched).run().instrument(span))
+            }
+            Err(error) => tokio::spawn(refuse(error, outlet, watched, cancel).instrument(span)),
+        };
+        ControlHandle {
+            events: received,
+            status: watcher.status.clone(),
+            requests,
+            opened: opened_seen,
+            watcher,
+            task,
+            guard,
+        }
+    }
+
+    fn prepare(mut self) -> Result<(Endpoint, ControlConfig), ConnectionError> {
+        let control_url = control_url(&self.url).map_err(|source| ConnectionError::Url(Arc::new(source)))?;
+        let connector = self.connector.take().unwrap_or_else(|| default_connector(&self.policy));
+        let endpoint = Endpoint::control(control_url.clone(), &self.identity, connector)?;
+        let mut create = self.create;
+        create.create_token.get_or_insert_with(unique_name);
+        let window = u16::try_from(DEFAULT_DISCONNECT_TIMEOUT.as_secs()).unwrap_or(u16::MAX);
+        create.request.disconnect_timeout_secs.get_or_insert(window);
+        let config = ControlConfig {
+            control_url,
+            create,
+            request_id_prefix: unique_name(),
+            after_completion: self.after_completion,
+            handshake_response_timeout: self.policy.handshake_response_timeout,
+            handshake_total_timeout: self.policy.handshake_total_timeout,
+            resend_settle_time: self.policy.resend_settle_time,
+        };
+        Ok((endpoint, config))
+    }
+}
+
+impl ControlHandle {
+    /// Waits until the session exists.
+    ///
+    /// # Errors
+    ///
+    /// [`Create`](ManagedSessionError::Create) with the reason, or [`Cancelled`](ManagedSessionError::Cancelled).
+    pub async fn wait_for_session(&mut self) -> Result<SessionInfo, ManagedSessionError> {
+        if let Ok(opened) = self.opened.wait_for(Option::is_some).await
+            && let Some(info) = opened.clone()
+        {
+            return Ok(info);
+        }
+        Err(self
+            .failure()
+            .map_or(ManagedSessionError::Cancelled, ManagedSessionError::create))
+    }
+
+    /// Asks the session to go on by a number of blocks. Returns when the request is queued, which it is at once unless
+    /// others wait; it is then sent as soon as the control channel is up, and again after a loss, but never applied
+    /// twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlFailed`](ManagedSessionError::ControlFailed), or [`ContinueSend`](ManagedSessionError::ContinueSend)
+    /// if the session has ended.
+    pub async fn send_continue(&self, params: ContinueParams) -> Result<(), ManagedSessionError> {
+        self.send(ControlRequest::Continue(params)).await
+    }
+
+    /// Asks the session to go on to a position. Otherwise as [`send_continue`](Self::send_continue).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_continue`](Self::send_continue).
+    pub async fn send_continue_to(&self, params: ContinueToParams) -> Result<(), ManagedSessionError> {
+        self.send(ControlRequest::ContinueTo(params)).await
+    }
+
+    /// Why the control channel failed for good, if it did.
+    pub fn failure(&self) -> Option<ManagedFailure> {
+        self.watcher.failure.get().cloned()
+    }
+
+    /// What the control channel has been through.
+    pub fn counters(&self) -> &ConnectionCounters {
+        &self.watcher.counters
+    }
+
+    /// Waits until the manager has ended. Events are no longer read, so that a session that has not ended is closed.
+    pub async fn join(self) {
+        let Self {
+            events, task, guard, ..
+        } = self;
+        drop(events);
+        drop(guard);
+        // A panic of the task has been reported where it happened.
+        let _panicked = task.await;
+    }
+
+    pub(super) fn stalled(&self) -> watch::Receiver<bool> {
+        self.watcher.stalled.clone()
+    }
+
+    /// Closes the session, without waiting.
+    pub(super) fn close(&mut self) {
+        let token = CancellationToken::new();
+        std::mem::replace(&mut self.guard, token.drop_guard()).disarm().cancel();
+    }
+
+    async fn send(&self, request: ControlRequest) -> Result<(), ManagedSessionError> {
+        self.requests.send(request).await.map_err(|_| {
+            self.failure()
+                .map_or(ManagedSessionError::ContinueSend, ManagedSessionError::control_failed)
+        })
+    }
+}
+
+/// Sorts what a control conversation tells.
+struct ControlOutlet {
+    events: EventSender<ControlEvent>,
+    opened: watch::Sender<Option<SessionInfo>>,
+    span: tracing::Span,
+}
+
+impl Outlet<ControlOutput> for ControlOutlet {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        self.events.poll_room(cx)
+    }
+
+    fn deliver(&mut self, output: ControlOutput) {
+        match output {
+            ControlOutput::Event(event) => self.events.send(event),
+            ControlOutput::Opened(info) => {
+                self.span.record("session", shortened(&info.session_id));
+                self.opened.send_replace(Some(info));
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: ManagedFailure) {
+        self.events.send(ControlEvent::Failed(failure));
+    }
+}
+
+/// Enough of a session's id to tell it from others in a log; the whole id is a secret.
+pub(super) fn shortened(session_id: &str) -> &str {
+    const SHOWN: usize = "backtest_".len() + 8;
+    session_id.get(..SHOWN).unwrap_or(session_id)
+}
+
+impl Weigh for ControlEvent {
+    fn weight(&self) -> usize {
+        let content = match self {
+            Self::DiscoveryBatch(batch) => batch
+                .transactions
+                .iter()
+                .map(|transaction| transaction.data.len())
+                .sum(),
+            _ => 0,
+        };
+        size_of::<Self>() + content
+    }
+}

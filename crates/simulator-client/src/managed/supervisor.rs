@@ -1,0 +1,312 @@
+//! The one loop behind every managed connection: connect, hand-shake, move messages, back off, connect again.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::budget::ReconnectBudget;
+use super::connection::{Connection, Exit};
+use super::endpoint::Endpoint;
+use super::error::with_causes;
+use super::queue::Room;
+use super::{ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, ManagedFailure};
+use crate::machine::{Ending, Machine, Standing};
+
+/// Where the events of a machine go.
+pub(crate) trait Outlet<Event> {
+    /// Waits for room for one event.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room>;
+
+    /// Takes an event. There is room for it.
+    fn deliver(&mut self, event: Event);
+
+    /// The event that says that nothing more will come.
+    fn failed(&mut self, failure: ManagedFailure);
+}
+
+/// Everything that one managed connection is made of. It lives in one task.
+pub(crate) struct Supervisor<M: Machine, O> {
+    pub(super) machine: M,
+    pub(super) outlet: O,
+    pub(super) requests: Option<mpsc::Receiver<M::Request>>,
+    pub(super) policy: ConnectionPolicy,
+    pub(super) connection: Option<Connection>,
+    pub(super) watched: Watched,
+    endpoint: Endpoint,
+    budget: ReconnectBudget,
+    cancel: CancellationToken,
+    /// Whether the caller wants the conversation to end: events are no longer delivered.
+    pub(super) closing: bool,
+    /// An event that waits for room.
+    pub(super) held: Option<M::Event>,
+}
+
+/// What callers can see of a supervisor.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) status: watch::Sender<ConnectionStatus>,
+    /// Whether reading is suspended although the handshake has not ended.
+    pub(crate) stalled: watch::Sender<bool>,
+    pub(crate) counters: ConnectionCounters,
+    pub(crate) failure: Arc<OnceLock<ManagedFailure>>,
+}
+
+/// The caller's ends of [`Watched`].
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher {
+    pub(crate) status: watch::Receiver<ConnectionStatus>,
+    pub(crate) stalled: watch::Receiver<bool>,
+    pub(crate) counters: ConnectionCounters,
+    pub(crate) failure: Arc<OnceLock<ManagedFailure>>,
+}
+
+/// What a supervisor is made with, beside its machine.
+pub(crate) struct Setup<M: Machine, O> {
+    pub(crate) machine: M,
+    pub(crate) outlet: O,
+    pub(crate) requests: Option<mpsc::Receiver<M::Request>>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) policy: ConnectionPolicy,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) jitter_seed: u64,
+}
+
+/// The two sides of what can be watched.
+pub(crate) fn watched() -> (Watched, Watcher) {
+    let (status, status_seen) = watch::channel(ConnectionStatus::Down);
+    let (stalled, stalled_seen) = watch::channel(false);
+    let watched = Watched {
+        status,
+        stalled,
+        counters: ConnectionCounters::new(now()),
+        failure: Arc::default(),
+    };
+    let watcher = Watcher {
+        status: status_seen,
+        stalled: stalled_seen,
+        counters: watched.counters.clone(),
+        failure: watched.failure.clone(),
+    };
+    (watched, watcher)
+}
+
+/// Tells that a connection can never be made.
+pub(crate) async fn refuse<Event>(
+    error: ConnectionError,
+    mut outlet: impl Outlet<Event>,
+    watched: Watched,
+    cancel: CancellationToken,
+) {
+    let failure = ManagedFailure::Permanent(error);
+    watched.fail(&failure);
+    let room = poll_fn(|cx| outlet.poll_room(cx));
+    if cancel.run_until_cancelled(room).await == Some(Room::Free) {
+        outlet.failed(failure);
+    }
+}
+
+/// The time, by the clock that tests can pause.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
+    pub(crate) fn new(setup: Setup<M, O>, watched: Watched) -> Self {
+        Self {
+            machine: setup.machine,
+            outlet: setup.outlet,
+            requests: setup.requests,
+            budget: ReconnectBudget::new(setup.policy.reconnect.clone(), setup.jitter_seed),
+            policy: setup.policy,
+            connection: None,
+            watched,
+            endpoint: setup.endpoint,
+            cancel: setup.cancel,
+            closing: false,
+            held: None,
+        }
+    }
+
+    /// Works until the conversation is over, has failed for good, or is cancelled. Everything that must survive a
+    /// cancelled await is a field, so that cancellation is observed at any moment.
+    pub(crate) async fn run(mut self) {
+        let cancel = self.cancel.clone();
+        let ending = cancel.run_until_cancelled(self.supervise()).await;
+        if let Some(Ending::Failed(failure)) = &ending {
+            self.watched.fail(failure);
+        }
+        let limit = self.policy.graceful_close_timeout;
+        if timeout(limit, self.close(ending.is_none())).await.is_err() {
+            tracing::debug!(?limit, "the connection could not be closed gracefully in time");
+        }
+        self.connection = None;
+        if !matches!(ending, Some(Ending::Failed(_))) {
+            self.watched.status.send_replace(ConnectionStatus::Down);
+        }
+        if let Some(ending) = ending {
+            cancel.run_until_cancelled(self.deliver_rest(ending)).await;
+        }
+    }
+
+    async fn supervise(&mut self) -> Ending {
+        loop {
+            let error = match self.connect_and_converse().await {
+                Exit::Over(ending) => return ending,
+                Exit::Lost(error) => error,
+            };
+            self.disconnected();
+            if let Standing::Over(ending) = self.machine.standing() {
+                return ending;
+            }
+            if let Err(failure) = self.back_off(error).await {
+                return Ending::Failed(failure);
+            }
+            if !self.machine.wants_connection() {
+                // Only the caller can want something now, and it says so by cancelling.
+                self.while_delivering(std::future::pending::<()>()).await;
+            }
+        }
+    }
+
+    async fn connect_and_converse(&mut self) -> Exit {
+        if let Err(error) = self.connect().await {
+            self.watched.counters.failed_attempt();
+            return Exit::Lost(error);
+        }
+        let number = self.watched.counters.snapshot().connections;
+        self.converse()
+            .instrument(tracing::info_span!("connection", number))
+            .await
+    }
+
+    async fn connect(&mut self) -> Result<(), ConnectionError> {
+        let limit = self.policy.connect_timeout;
+        let Endpoint { connector, request } = self.endpoint.clone();
+        let transport = self
+            .while_delivering(timeout(limit, connector.connect(request)))
+            .await
+            .map_err(|_| ConnectionError::ConnectTimeout(limit))?
+            .map_err(|source| ConnectionError::Connect(Arc::new(source)))?;
+        let now = now();
+        self.watched.counters.connected();
+        self.connection = Some(Connection::new(transport, &self.policy, now));
+        self.machine.handle_connected(now);
+        Ok(())
+    }
+
+    fn disconnected(&mut self) {
+        let now = now();
+        if let Some(connection) = self.connection.take()
+            && connection.uptime(now) >= self.policy.reconnect.uptime_reset
+        {
+            self.budget.reset();
+        }
+        self.watched.status.send_if_modified(|status| {
+            let was_up = *status == ConnectionStatus::Up;
+            *status = ConnectionStatus::Down;
+            was_up
+        });
+        self.machine.handle_disconnected(now);
+    }
+
+    /// Waits before the next attempt, or says why there is none.
+    async fn back_off(&mut self, error: ConnectionError) -> Result<(), ManagedFailure> {
+        if !error.is_retryable() {
+            return Err(ManagedFailure::Permanent(error));
+        }
+        let now = now();
+        let Some(delay) = self.budget.next_backoff(now) else {
+            return Err(ManagedFailure::BudgetSpent {
+                attempts: self.budget.attempt(),
+                elapsed: self.budget.elapsed(now),
+                last: error,
+            });
+        };
+        tracing::debug!(
+            error = with_causes(&error),
+            ?delay,
+            attempt = self.budget.attempt(),
+            "connecting again"
+        );
+        self.while_delivering(sleep(delay)).await;
+        Ok(())
+    }
+
+    /// Waits for something. The caller meanwhile gets the events that wait for it.
+    async fn while_delivering<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        poll_fn(|cx| {
+            // Whether there is more to deliver makes no difference here.
+            let _delivered = self.poll_deliver(cx);
+            wait.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Ends the conversation and the connection, as gracefully as the peer allows. The caller bounds the time.
+    async fn close(&mut self, is_cancelled: bool) {
+        if is_cancelled {
+            tracing::debug!("closing, because the caller wants it");
+            self.closing = true;
+            self.machine.handle_close(now());
+            self.finish_conversation().await;
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.close().await;
+        }
+    }
+
+    /// Says what is left to be said, on a new connection if need be.
+    async fn finish_conversation(&mut self) {
+        loop {
+            if self.connection.is_none() {
+                if !self.machine.needs_connection_to_close() {
+                    return;
+                }
+                if let Err(error) = self.connect().await {
+                    if !error.is_retryable() {
+                        return;
+                    }
+                    sleep(self.policy.reconnect.initial_backoff).await;
+                    continue;
+                }
+            }
+            match self.converse().await {
+                Exit::Over(_) => return,
+                Exit::Lost(_) => self.disconnected(),
+            }
+        }
+    }
+
+    /// Tells the caller what is left to tell, and why nothing follows.
+    async fn deliver_rest(&mut self, ending: Ending) {
+        poll_fn(|cx| self.poll_deliver(cx)).await;
+        if let Ending::Failed(failure) = ending
+            && poll_fn(|cx| self.outlet.poll_room(cx)).await == Room::Free
+        {
+            self.outlet.failed(failure);
+        }
+    }
+
+    /// Nobody reads the events: what is left is to close.
+    pub(super) fn abandon(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Watched {
+    fn fail(&self, failure: &ManagedFailure) {
+        let text = with_causes(failure);
+        tracing::warn!(reason = text, "the connection failed for good");
+        // Only one task sets it, and only once.
+        let _already_set = self.failure.set(failure.clone());
+        self.status.send_replace(ConnectionStatus::Failed(text));
+    }
+}
