@@ -23,6 +23,8 @@ pub(crate) enum Command {
         request: Option<RequestId>,
         error: BacktestError,
     },
+    /// The client is told anew that the session waits. It changes nothing but the numbers of the events after it.
+    Remind,
     /// Accounts to replace at once.
     SetAccounts(Vec<(Pubkey, AccountSharedData)>),
     /// A transaction for the open slot.
@@ -96,6 +98,7 @@ impl LoggedCommand {
             Command::Send(_, transaction) => transaction_size(transaction),
             Command::Order(Order::ContinueTo { .. })
             | Command::Reject { .. }
+            | Command::Remind
             | Command::Withdraw(_)
             | Command::Close => 0,
         };

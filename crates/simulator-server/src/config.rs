@@ -34,9 +34,10 @@ pub struct Limits {
     pub rpc_batch: usize,
     /// Commands and reads that wait for a session's engine; further ones wait at the network.
     pub inbox: usize,
-    /// Events that a session may have emitted and its client not yet read; the replay pauses above it.
+    /// Events that a session may have emitted and its client not yet got; the replay pauses above it. With or without a
+    /// connection: a session goes on alone as far as this.
     pub unread_events: usize,
-    /// Events that a session keeps after its client read them.
+    /// Events that a session keeps, those that its client got included, for one that comes back with an older cursor.
     pub retained_events: usize,
     /// Outcome records that a session may keep unread, in bytes; the replay pauses above it.
     pub outcome_bytes: usize,
@@ -66,6 +67,13 @@ pub struct Times {
     /// A control connection on which nothing arrived for so long is dead. Generous, because a client that is busy
     /// with its own work, or whose user thinks, neither reads nor answers pings.
     pub silence_limit: Duration,
+    /// How long a control connection has to answer a ping when another one asks for its session.
+    pub probe_limit: Duration,
+    /// How long a client that has attached a session is sent nothing while it neither resumes nor asks for anything.
+    pub resume_grace: Duration,
+    /// How long a client that has every event may ask for nothing after a resume, until it is told anew that the session
+    /// waits for it.
+    pub reminder_delay: Duration,
     /// How long one message may take to be written.
     pub write_limit: Duration,
     /// How long a closing handshake, and the whole shutdown, may take.
@@ -130,6 +138,9 @@ impl Default for Times {
             status_interval: Duration::from_secs(15),
             ping_interval: Duration::from_secs(15),
             silence_limit: Duration::from_secs(900),
+            probe_limit: Duration::from_secs(2),
+            resume_grace: Duration::from_secs(5),
+            reminder_delay: Duration::from_secs(3),
             write_limit: Duration::from_secs(300),
             close_limit: Duration::from_secs(5),
             default_disconnect: Duration::from_secs(30),

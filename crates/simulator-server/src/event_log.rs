@@ -1,12 +1,15 @@
 //! A session's events, numbered and bounded.
 //!
-//! The worker appends, the control connection reads. An unread event is never dropped: when too many wait, the worker
-//! pauses. Requests that are refused give events all the same, so that a client that goes on asking and does not read
-//! is cut off a little above that. Events that were read are kept for a while, for a client that comes back.
+//! The worker appends, the control connection reads. An event counts as read when the client has shown that it got it:
+//! what was written to a socket may still be lost with it. An unread event is never dropped: when too many wait, the
+//! worker pauses. Requests that are refused give events all the same, so that a client that goes on asking and does not
+//! read is cut off a little above that. Events that were read are kept for a while, for a client that comes back with
+//! an older cursor.
 
 use std::collections::VecDeque;
 
 use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
+use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::watched::Watched;
@@ -18,6 +21,24 @@ const UNREAD_MARGIN: usize = 64;
 /// The number of an event in its session; the first event has 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(pub(crate) u64);
+
+/// Where a connection that takes a session over begins to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resumption {
+    /// The last event that its client has.
+    pub(crate) after: Sequence,
+    /// The last event there was: those up to it are sent again, those after it for the first time.
+    pub(crate) replayed_to: Sequence,
+}
+
+/// Why events cannot be read after a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum CursorError {
+    #[error("events after {asked} cannot be replayed: the oldest that is kept is {oldest}")]
+    Forgotten { asked: u64, oldest: u64 },
+    #[error("there is no event {asked}: the last one is {last}")]
+    Ahead { asked: u64, last: u64 },
+}
 
 /// The events of one session.
 #[derive(Debug)]
@@ -33,6 +54,10 @@ struct Events {
     retained: VecDeque<SequencedResponse>,
     last: Sequence,
     read: Sequence,
+    /// The last event when the connection that reads now came: what it has yet to read of these is not its doing.
+    inherited: Sequence,
+    /// The last event after which the session waits.
+    stop: Sequence,
     max_unread: usize,
     max_retained: usize,
 }
@@ -44,6 +69,8 @@ impl EventLog {
             retained: VecDeque::new(),
             last: Sequence(0),
             read: Sequence(0),
+            inherited: Sequence(0),
+            stop: Sequence(0),
             max_unread,
             max_retained: max_retained.max(max_unread),
         };
@@ -83,16 +110,49 @@ impl EventLog {
         self.events.until(&self.appended, |events| events.after(cursor)).await
     }
 
-    /// All events up to this one have been sent.
+    /// The client has all events up to this one.
     pub(crate) fn mark_read(&self, cursor: Sequence) {
         self.events.lock().mark_read(cursor);
         self.read.notify_waiters();
+    }
+
+    /// Whether events can be read after a cursor; `None` stands for the oldest that is kept.
+    ///
+    /// # Errors
+    /// [`CursorError`] if they are not kept any more, or there are none yet.
+    pub(crate) fn check(&self, cursor: Option<u64>) -> Result<Resumption, CursorError> {
+        self.events.lock().check(cursor)
+    }
+
+    /// Begins to be read by another connection. What its client does not have is unread again.
+    ///
+    /// # Errors
+    /// As [`EventLog::check`].
+    pub(crate) fn resume(&self, cursor: Option<u64>) -> Result<Resumption, CursorError> {
+        let mut events = self.events.lock();
+        let resumption = events.check(cursor)?;
+        events.read = resumption.after;
+        events.inherited = events.last;
+        drop(events);
+        self.read.notify_waiters();
+        Ok(resumption)
+    }
+
+    /// The last event after which the session waits for its client.
+    pub(crate) fn last_stop(&self) -> Sequence {
+        self.events.lock().stop
     }
 }
 
 impl Events {
     fn append(&mut self, request_id: Option<RequestId>, response: BacktestResponse) {
         self.last.0 += 1;
+        if matches!(
+            response,
+            BacktestResponse::ReadyForContinue | BacktestResponse::Paused(_)
+        ) {
+            self.stop = self.last;
+        }
         self.retained.push_back(SequencedResponse {
             seq_id: Some(self.last.0),
             request_id,
@@ -107,7 +167,7 @@ impl Events {
     }
 
     fn is_flooded(&self) -> bool {
-        self.unread() > (self.max_unread + UNREAD_MARGIN) as u64
+        self.last.0 - self.read.max(self.inherited).0 > (self.max_unread + UNREAD_MARGIN) as u64
     }
 
     fn unread(&self) -> u64 {
@@ -115,10 +175,33 @@ impl Events {
     }
 
     fn after(&self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
-        let first = self.last.0 - self.retained.len() as u64 + 1;
+        let first = self.first();
         let wanted = (cursor.0 + 1).max(first);
         let index = usize::try_from(wanted - first).ok()?;
         self.retained.get(index).map(|event| (Sequence(wanted), event.clone()))
+    }
+
+    fn check(&self, cursor: Option<u64>) -> Result<Resumption, CursorError> {
+        let oldest = self.first();
+        let asked = cursor.unwrap_or(oldest - 1);
+        if asked > self.last.0 {
+            return Err(CursorError::Ahead {
+                asked,
+                last: self.last.0,
+            });
+        }
+        if asked + 1 < oldest {
+            return Err(CursorError::Forgotten { asked, oldest });
+        }
+        Ok(Resumption {
+            after: Sequence(asked),
+            replayed_to: self.last,
+        })
+    }
+
+    /// The number of the oldest event that is kept, or of the next one if none is.
+    fn first(&self) -> u64 {
+        self.last.0 - self.retained.len() as u64 + 1
     }
 
     fn mark_read(&mut self, cursor: Sequence) {
@@ -178,6 +261,47 @@ mod tests {
         assert!(log.is_flooded());
         log.mark_read(Sequence(1));
         assert!(!log.is_flooded());
+    }
+
+    #[test]
+    fn resumes_after_what_is_kept_only() {
+        let log = log_of(6);
+        log.mark_read(Sequence(6));
+        let resumption = |after| Resumption {
+            after: Sequence(after),
+            replayed_to: Sequence(6),
+        };
+        assert_eq!(log.check(Some(1)), Err(CursorError::Forgotten { asked: 1, oldest: 3 }));
+        assert_eq!(log.check(Some(2)), Ok(resumption(2)));
+        assert_eq!(log.check(None), Ok(resumption(2)));
+        assert_eq!(log.check(Some(6)), Ok(resumption(6)));
+        assert_eq!(log.check(Some(7)), Err(CursorError::Ahead { asked: 7, last: 6 }));
+        assert_eq!(log_of(0).check(None).unwrap().after, Sequence(0));
+    }
+
+    #[test]
+    fn what_is_read_again_is_kept_until_then_and_is_no_flood() {
+        let log = log_of(4);
+        log.mark_read(Sequence(4));
+        assert!(log.has_room());
+        log.resume(Some(0)).unwrap();
+        assert!(!log.has_room(), "the worker waits for the replay");
+        for _ in 0..UNREAD_MARGIN + 3 {
+            log.append(None, BacktestResponse::ReadyForContinue);
+            assert!(!log.is_flooded());
+        }
+        assert_eq!(log.events.lock().after(Sequence(0)).unwrap().0, Sequence(1));
+        log.append(None, BacktestResponse::ReadyForContinue);
+        assert!(log.is_flooded());
+    }
+
+    #[test]
+    fn knows_after_which_event_the_session_waits() {
+        let log = log_of(2);
+        assert_eq!(log.last_stop(), Sequence(0));
+        log.append(None, BacktestResponse::ReadyForContinue);
+        log.append(None, BacktestResponse::Success);
+        assert_eq!(log.last_stop(), Sequence(3));
     }
 
     #[tokio::test]

@@ -46,6 +46,8 @@ pub(crate) enum Message {
         request: Option<RequestId>,
         error: BacktestError,
     },
+    /// Tell the client anew that the session waits, if it does.
+    Remind,
     /// Stop executing; reads are still answered.
     Close,
     /// Replace accounts at once.

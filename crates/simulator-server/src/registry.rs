@@ -10,22 +10,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
+use crate::lifetime::Creation;
+use crate::seat::Seat;
 
 /// The sessions of a server.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    sessions: Mutex<BTreeMap<SessionId, Registered>>,
+    known: Mutex<Known>,
     places: Arc<Semaphore>,
     max_sessions: usize,
     /// How many sessions were numbered.
     numbered: AtomicU64,
 }
 
-/// A session and where it came from.
+/// What [`Registry`] guards.
+#[derive(Debug, Default)]
+struct Known {
+    sessions: BTreeMap<SessionId, Registered>,
+    creations: BTreeMap<CreateToken, Arc<Creation>>,
+}
+
+/// A session, and who may drive it.
 #[derive(Clone, Debug)]
 struct Registered {
     handle: Arc<SessionHandle>,
-    token: Option<CreateToken>,
+    seat: Arc<Seat>,
+    owner: Owner,
 }
 
 /// A create token counts for one key only.
@@ -34,7 +44,7 @@ pub(crate) type CreateToken = (Owner, String);
 impl Registry {
     pub(crate) fn new(max_sessions: usize) -> Self {
         Self {
-            sessions: Mutex::default(),
+            known: Mutex::default(),
             places: Arc::new(Semaphore::new(max_sessions)),
             max_sessions,
             numbered: AtomicU64::new(0),
@@ -67,38 +77,66 @@ impl Registry {
     }
 
     /// Makes a session known.
-    pub(crate) fn insert(&self, handle: Arc<SessionHandle>, token: Option<CreateToken>) {
-        self.lock().insert(handle.id, Registered { handle, token });
+    pub(crate) fn insert(&self, handle: Arc<SessionHandle>, seat: Arc<Seat>, owner: Owner) {
+        let id = handle.id;
+        self.lock().sessions.insert(id, Registered { handle, seat, owner });
     }
 
     /// Forgets a session.
     pub(crate) fn remove(&self, id: SessionId) {
-        self.lock().remove(&id);
+        self.lock().sessions.remove(&id);
     }
 
     /// The session with this id.
     pub(crate) fn get(&self, id: SessionId) -> Option<Arc<SessionHandle>> {
-        self.lock().get(&id).map(|registered| Arc::clone(&registered.handle))
+        let known = self.lock();
+        known.sessions.get(&id).map(|registered| Arc::clone(&registered.handle))
     }
 
-    /// The session that was made with this token.
-    pub(crate) fn with_token(&self, token: &CreateToken) -> Option<Arc<SessionHandle>> {
-        let sessions = self.lock();
-        let made = sessions
-            .values()
-            .find(|registered| registered.token.as_ref() == Some(token))?;
-        Some(Arc::clone(&made.handle))
+    /// The session with this id, to be driven by its owner.
+    pub(crate) fn owned(&self, id: SessionId, owner: &Owner) -> Option<(Arc<SessionHandle>, Arc<Seat>)> {
+        let known = self.lock();
+        let registered = known
+            .sessions
+            .get(&id)
+            .filter(|registered| registered.owner == *owner)?;
+        Some((Arc::clone(&registered.handle), Arc::clone(&registered.seat)))
+    }
+
+    /// Reserves a token for a creation, unless an earlier one has it that is not over; returns that one.
+    pub(crate) fn reserve(&self, token: &CreateToken, creation: &Arc<Creation>) -> Option<Arc<Creation>> {
+        let mut known = self.lock();
+        if let Some(earlier) = known.creations.get(token)
+            && !earlier.seat.is_over()
+        {
+            return Some(Arc::clone(earlier));
+        }
+        known.creations.insert(token.clone(), Arc::clone(creation));
+        None
+    }
+
+    /// Frees the token of a creation, unless it is a later one's by now.
+    pub(crate) fn release(&self, token: &CreateToken, creation: &Arc<Creation>) {
+        let mut known = self.lock();
+        if known
+            .creations
+            .get(token)
+            .is_some_and(|current| Arc::ptr_eq(current, creation))
+        {
+            known.creations.remove(token);
+        }
     }
 
     /// Every session.
     pub(crate) fn all(&self) -> Vec<Arc<SessionHandle>> {
         self.lock()
+            .sessions
             .values()
             .map(|registered| Arc::clone(&registered.handle))
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Registered>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
 use crate::convert::SessionSpec;
 use crate::handle::{Message, SessionHandle};
-use crate::keys::{Keys, Owner};
+use crate::keys::Keys;
 use crate::launch::{Launch, launch};
 use crate::registry::Registry;
 
@@ -26,32 +26,27 @@ pub(crate) struct State {
     pub(crate) times: Times,
     /// Cancelled when the server is to stop.
     pub(crate) shutdown: CancellationToken,
-    /// Connections and ending sessions, which a shutdown waits for.
+    /// Connections and sessions, which a shutdown waits for.
     pub(crate) tasks: TaskTracker,
 }
 
 impl State {
-    /// Makes a session. It lives until [`State::retire`] is called; if this future is dropped, it ends at once.
+    /// Makes a session. If this future is dropped, it ends at once.
     ///
     /// # Errors
     /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
-    pub(crate) async fn create(&self, spec: SessionSpec, owner: Owner) -> Result<Arc<SessionHandle>, BacktestError> {
+    pub(crate) async fn make(&self, spec: SessionSpec) -> Result<Arc<SessionHandle>, BacktestError> {
         let archive = self
             .archives
             .covering(&spec.range)
             .ok_or_else(|| self.not_held(&spec))?;
-        let token = spec.token.clone().map(|token| (owner, token));
-        if let Some(earlier) = token.as_ref().and_then(|token| self.registry.with_token(token)) {
-            // The client sends a create again because it never saw the answer to the first: nobody drives that one.
-            self.end(&earlier).await;
-        }
         let place = self.registry.place(spec.capacity_wait).await?;
         let keyframe = self
             .archives
             .keyframe(archive, *spec.range.start())
             .await
             .map_err(|error| not_loaded(&error))?;
-        let launched = launch(Launch {
+        launch(Launch {
             id: new_id(),
             number: self.registry.next_number(),
             spec,
@@ -60,33 +55,27 @@ impl State {
             limits: &self.limits,
             place,
         })
-        .await?;
-        self.registry.insert(Arc::clone(&launched), token);
-        Ok(launched)
+        .await
     }
 
-    /// Ends a session whose control connection is gone: nothing more is executed, and what it has found out can be
-    /// read until it has been, or the session's disconnect time is over.
-    pub(crate) fn retire(self: &Arc<Self>, session: Arc<SessionHandle>) {
-        let state = Arc::clone(self);
-        self.tasks.spawn(async move {
+    /// Has a session execute nothing more, and waits until what it has found out has been read, or its disconnect time
+    /// is over.
+    pub(crate) async fn retire(&self, session: &SessionHandle) {
+        tokio::select! {
+            told = session.tell(Message::Close) => if told.is_err() {
+                tracing::debug!(session = session.number, "the session had ended by itself");
+            },
+            () = session.stop.cancelled() => {}
+            () = self.shutdown.cancelled() => {}
+        }
+        if let Some(outcomes) = &session.outcomes {
             tokio::select! {
-                told = session.tell(Message::Close) => if told.is_err() {
-                    tracing::debug!(session = session.number, "the session had ended by itself");
-                },
+                () = outcomes.drained() => {}
+                () = tokio::time::sleep(session.disconnect) => {}
                 () = session.stop.cancelled() => {}
-                () = state.shutdown.cancelled() => {}
+                () = self.shutdown.cancelled() => {}
             }
-            if let Some(outcomes) = &session.outcomes {
-                tokio::select! {
-                    () = outcomes.drained() => {}
-                    () = tokio::time::sleep(session.disconnect) => {}
-                    () = session.stop.cancelled() => {}
-                    () = state.shutdown.cancelled() => {}
-                }
-            }
-            state.end(&session).await;
-        });
+        }
     }
 
     /// Ends a session at once, and waits for its thread within the time for closing.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// A shared value. Who changes it notifies those who wait for that kind of change.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Watched<T>(Mutex<T>);
 
 impl<T> Watched<T> {

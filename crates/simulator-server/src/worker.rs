@@ -220,6 +220,7 @@ impl Worker {
         match message {
             Message::Order(order) => self.take_order(order),
             Message::Reject { request, error } => self.take_rejected(request, error),
+            Message::Remind => self.remind(),
             Message::Close => self.close(),
             Message::SetAccounts { reply, .. } if reply.is_closed() => {}
             Message::SetAccounts { accounts, reply } => {
@@ -266,6 +267,17 @@ impl Worker {
             tracing::warn!(%error, "a rejected request was not written down");
         }
         self.session.reject(request, error);
+    }
+
+    /// The number of an event depends on every command before it, this one included.
+    fn remind(&mut self) {
+        if !self.session.is_waiting() {
+            return;
+        }
+        match self.write_down(Command::Remind) {
+            Ok(()) => self.session.remind(),
+            Err(error) => tracing::warn!(%error, "a reminder was not written down"),
+        }
     }
 
     fn take_send(&mut self, transaction: VersionedTransaction, reply: SendReply) {

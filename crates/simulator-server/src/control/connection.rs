@@ -1,15 +1,14 @@
 //! The reading side of a control connection: what its client asks for.
 
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::ws::{Message as Frame, WebSocket};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use simulator_api::{
-    BacktestError, BacktestRequest, BacktestResponse, Capability, ContinueParams, CreateBacktestSessionRequest,
-    RequestId, SessionOpened,
+    AttachBacktestSessionRequest, BacktestError, BacktestRequest, BacktestResponse, Capability, ContinueParams,
+    CreateBacktestSessionRequest, RequestId, SessionOpened,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -18,16 +17,22 @@ use tungstenite::error::{CapacityError, ProtocolError};
 
 use super::Ending;
 use super::creation::with_signs_of_life;
+use super::opening::{Opened, Opener};
+use super::phase::{Due, Phase};
+use super::ping::Ping;
 use super::writer::Outgoing;
 use crate::convert::{continue_order, continue_to_order, session_spec};
 use crate::handle::{Message, SessionHandle};
 use crate::keys::Owner;
+use crate::lifetime::Wanted;
+use crate::seat::Driver;
 use crate::session::Order;
 use crate::state::State;
 
 /// Extensions of the protocol that this server speaks.
-const CAPABILITIES: [Capability; 4] = [
+const CAPABILITIES: [Capability; 5] = [
     Capability::RequestId,
+    Capability::CreateToken,
     Capability::StartPaused,
     Capability::Features,
     Capability::Outcomes,
@@ -37,46 +42,41 @@ const CAPABILITIES: [Capability; 4] = [
 pub(super) struct Connection {
     state: Arc<State>,
     owner: Owner,
+    driver: Arc<Driver>,
     replies: mpsc::Sender<Outgoing>,
     phase: Phase,
 }
-
-/// How far a connection is.
-enum Phase {
-    /// It has no session.
-    New,
-    /// Its session is being made.
-    Creating(Creation),
-    /// It drives a session.
-    Open(Arc<SessionHandle>),
-}
-
-/// A session in the making; dropping it ends that session.
-type Creation = Pin<Box<dyn Future<Output = Result<Arc<SessionHandle>, BacktestError>> + Send>>;
 
 /// Goes on, or says why the connection ends.
 type Progress = ControlFlow<Ending>;
 
 impl Connection {
-    pub(super) fn new(state: Arc<State>, owner: Owner, replies: mpsc::Sender<Outgoing>) -> Self {
+    pub(super) fn new(state: Arc<State>, owner: Owner, driver: Arc<Driver>, replies: mpsc::Sender<Outgoing>) -> Self {
         Self {
             state,
             owner,
+            driver,
             replies,
             phase: Phase::New,
         }
     }
 
-    /// Listens to the client until the connection ends.
-    pub(super) async fn converse(&mut self, frames: &mut SplitStream<WebSocket>) -> Ending {
+    /// Listens to the client until the connection ends, and gives its session back.
+    pub(super) async fn converse(mut self, frames: &mut SplitStream<WebSocket>) -> Ending {
         let (shutdown, replies) = (self.state.shutdown.clone(), self.replies.clone());
+        let driver = Arc::clone(&self.driver);
         // A client's request may have to wait for the session: the end must not wait with it.
-        tokio::select! {
+        let ending = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ending::Restart,
+            () = driver.evicted() => Ending::Evicted,
             () = replies.closed() => Ending::Lost,
             ending = self.listen(frames) => ending,
+        };
+        if ending == Ending::Closed {
+            driver.close();
         }
+        ending
     }
 
     async fn listen(&mut self, frames: &mut SplitStream<WebSocket>) -> Ending {
@@ -84,7 +84,7 @@ impl Connection {
         loop {
             let progress = tokio::select! {
                 biased;
-                created = created(&mut self.phase) => self.created(created).await,
+                due = self.phase.due() => self.due(due).await,
                 frame = timeout_at(silent_until, frames.next()) => {
                     silent_until = self.silence();
                     self.frame(frame.ok().flatten()).await
@@ -96,30 +96,78 @@ impl Connection {
         }
     }
 
-    /// The session that this connection leaves behind.
-    pub(super) fn into_session(self) -> Option<Arc<SessionHandle>> {
-        match self.phase {
-            Phase::Open(session) => Some(session),
-            Phase::New | Phase::Creating(_) => None,
-        }
-    }
-
     fn silence(&self) -> Instant {
         Instant::now() + self.state.times.silence_limit
     }
 
-    async fn created(&mut self, created: Result<Arc<SessionHandle>, BacktestError>) -> Progress {
-        match created {
-            Err(error) => {
-                self.phase = Phase::New;
-                self.reply(BacktestResponse::Error(error)).await
+    async fn due(&mut self, due: Due) -> Progress {
+        match (due, std::mem::replace(&mut self.phase, Phase::New)) {
+            (Due::Opened(Ok(opened)), _) => self.opened(opened).await,
+            (Due::Opened(Err(error)), _) => self.reply(BacktestResponse::Error(error)).await,
+            (Due::Deadline, Phase::Settling { drive, seen, .. }) => {
+                let session = Arc::clone(&drive.session);
+                self.phase = Phase::Open(drive);
+                // What the session did last is known to its client: it has nothing else to go by.
+                if session.events.last_stop() <= seen {
+                    return self.tell(Message::Remind).await;
+                }
+                ControlFlow::Continue(())
             }
-            Ok(session) => {
-                self.phase = Phase::Open(Arc::clone(&session));
-                self.reply(BacktestResponse::SessionCreated(opened(&session))).await?;
-                self.send(Outgoing::Events(session)).await
+            (Due::Deadline, phase) => {
+                self.phase = phase;
+                self.resume().await
             }
         }
+    }
+
+    async fn opened(&mut self, opened: Opened) -> Progress {
+        match opened {
+            Opened::Created(drive, resumption) => {
+                let session = Arc::clone(&drive.session);
+                self.phase = Phase::Open(drive);
+                self.reply(BacktestResponse::SessionCreated(describe(&session))).await?;
+                self.send(Outgoing::Events(session, resumption)).await
+            }
+            Opened::Attached(drive, resumption) => {
+                let attached = BacktestResponse::SessionAttached(describe(&drive.session));
+                let until = Instant::now() + self.state.times.resume_grace;
+                self.phase = Phase::Silent {
+                    drive,
+                    resumption,
+                    until,
+                };
+                self.reply(attached).await
+            }
+        }
+    }
+
+    /// Lets events flow, if they do not yet.
+    async fn resume(&mut self) -> Progress {
+        match std::mem::replace(&mut self.phase, Phase::New) {
+            Phase::Silent { drive, resumption, .. } => {
+                let session = Arc::clone(&drive.session);
+                self.phase = Phase::Settling {
+                    drive,
+                    seen: resumption.after,
+                    until: Instant::now() + self.state.times.reminder_delay,
+                };
+                self.send(Outgoing::Events(session, resumption)).await
+            }
+            phase => {
+                self.phase = phase;
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// The client asks for something: it has no need to be waited for, or to be reminded.
+    async fn settle(&mut self) -> Progress {
+        self.resume().await?;
+        self.phase = match std::mem::replace(&mut self.phase, Phase::New) {
+            Phase::Settling { drive, .. } => Phase::Open(drive),
+            phase => phase,
+        };
+        ControlFlow::Continue(())
     }
 
     /// Takes a frame; none means that the connection is lost.
@@ -133,7 +181,22 @@ impl Connection {
                 Err(_) => self.refuse("a binary message has to be JSON in UTF-8").await,
             },
             Some(Ok(Frame::Close(_))) => ControlFlow::Break(Ending::Left),
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => ControlFlow::Continue(()),
+            Some(Ok(Frame::Pong(payload))) => {
+                self.answered(&payload);
+                ControlFlow::Continue(())
+            }
+            Some(Ok(Frame::Ping(_))) => ControlFlow::Continue(()),
+        }
+    }
+
+    /// A pong says what the client has, and that it lives.
+    fn answered(&self, payload: &[u8]) {
+        let Some(answered) = Ping::from_bytes(payload) else {
+            return;
+        };
+        self.driver.answered(answered.probe);
+        if let Some(session) = self.phase.session() {
+            session.events.mark_read(answered.sent);
         }
     }
 
@@ -141,6 +204,7 @@ impl Connection {
         match BacktestRequest::from_json(text) {
             Ok(request) => self.request(request).await,
             Err(error) => {
+                self.settle().await?;
                 let error = BacktestError::from(&error);
                 let is_open = matches!(self.phase, Phase::Open(_));
                 match request_id_of(text).filter(|_| is_open) {
@@ -154,43 +218,59 @@ impl Connection {
 
     async fn request(&mut self, request: BacktestRequest) -> Progress {
         match request {
-            BacktestRequest::CreateBacktestSession(create) => self.create(&create).await,
+            BacktestRequest::CloseBacktestSession => return ControlFlow::Break(Ending::Closed),
+            BacktestRequest::ResumeAttachedSession => return self.resumed().await,
+            _ => self.settle().await?,
+        }
+        match request {
+            BacktestRequest::CreateBacktestSession(create) => self.create(create).await,
+            BacktestRequest::AttachBacktestSession(attach) => self.attach(attach).await,
             BacktestRequest::Continue(params) => self.go_on(params).await,
             BacktestRequest::ContinueTo(params) => self.order(continue_to_order(params)).await,
-            BacktestRequest::CloseBacktestSession => ControlFlow::Break(Ending::Closed),
-            // Without reattaching, a session ends with its connection: every other one is unknown.
-            BacktestRequest::AttachBacktestSession(attach) => {
-                let session_id = attach.session_id.to_string();
-                self.reply(BacktestResponse::Error(BacktestError::SessionNotFound { session_id }))
-                    .await
-            }
-            BacktestRequest::ResumeAttachedSession => self.refuse("no session was attached").await,
-            BacktestRequest::ContinueSessionV1(_)
-            | BacktestRequest::ContinueToSessionV1(_)
-            | BacktestRequest::CloseSessionV1(_)
-            | BacktestRequest::AttachParallelControlSessionV2(_) => {
-                self.refuse("parallel sessions are not supported by this server").await
-            }
             BacktestRequest::Unknown(message) => self.refuse(&format!("unknown method {:?}", message.method())).await,
+            _ => self.refuse("parallel sessions are not supported by this server").await,
         }
     }
 
-    async fn create(&mut self, request: &CreateBacktestSessionRequest) -> Progress {
+    async fn create(&mut self, request: Box<CreateBacktestSessionRequest>) -> Progress {
         if !matches!(self.phase, Phase::New) {
-            return self
-                .refuse("this connection has a session already; open another connection")
-                .await;
+            return self.refuse(ONE_SESSION).await;
         }
-        match session_spec(request, &self.state.times) {
+        match session_spec(&request, &self.state.times) {
             Err(error) => self.reply(BacktestResponse::Error(error)).await,
             Ok(spec) => {
-                let (state, owner, replies) = (Arc::clone(&self.state), self.owner.clone(), self.replies.clone());
-                let period = state.times.status_interval;
-                let session = async move { state.create(spec, owner).await };
-                self.phase = Phase::Creating(Box::pin(with_signs_of_life(session, period, replies)));
+                let owner = self.owner.clone();
+                let created = self.opener().create(Wanted { request, spec, owner });
+                let (period, replies) = (self.state.times.status_interval, self.replies.clone());
+                self.phase = Phase::Opening(Box::pin(with_signs_of_life(created, period, replies)));
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    async fn attach(&mut self, attach: AttachBacktestSessionRequest) -> Progress {
+        if !matches!(self.phase, Phase::New) {
+            return self.refuse(ONE_SESSION).await;
+        }
+        let attached = self.opener().attach(attach, self.owner.clone());
+        self.phase = Phase::Opening(Box::pin(attached));
+        ControlFlow::Continue(())
+    }
+
+    fn opener(&self) -> Opener {
+        Opener {
+            state: Arc::clone(&self.state),
+            driver: Arc::clone(&self.driver),
+        }
+    }
+
+    /// The answer comes before the first event.
+    async fn resumed(&mut self) -> Progress {
+        if self.phase.session().is_none() {
+            return self.refuse("no session was attached").await;
+        }
+        self.reply(BacktestResponse::Success).await?;
+        self.resume().await
     }
 
     async fn go_on(&mut self, params: ContinueParams) -> Progress {
@@ -206,7 +286,7 @@ impl Connection {
     }
 
     async fn tell(&mut self, message: Message) -> Progress {
-        let Phase::Open(session) = &self.phase else {
+        let Some(session) = self.phase.session() else {
             return self
                 .refuse("there is no session yet; create one and wait for sessionCreated")
                 .await;
@@ -239,12 +319,7 @@ impl Connection {
     }
 }
 
-async fn created(phase: &mut Phase) -> Result<Arc<SessionHandle>, BacktestError> {
-    match phase {
-        Phase::Creating(creation) => creation.await,
-        Phase::New | Phase::Open(_) => std::future::pending().await,
-    }
-}
+const ONE_SESSION: &str = "this connection has a session already; open another connection";
 
 /// The id of a request that could not be decoded, as far as it can be made out.
 fn request_id_of(text: &str) -> Option<RequestId> {
@@ -252,7 +327,7 @@ fn request_id_of(text: &str) -> Option<RequestId> {
     RequestId::new(message.get("params")?.get("requestId")?.as_str()?).ok()
 }
 
-fn opened(session: &SessionHandle) -> SessionOpened {
+fn describe(session: &SessionHandle) -> SessionOpened {
     SessionOpened {
         session_id: session.id,
         rpc_endpoint: format!("/backtest/{}", session.id),

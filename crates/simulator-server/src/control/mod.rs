@@ -1,4 +1,4 @@
-//! The control channel: one WebSocket, over which a client makes one session and drives it.
+//! The control channel: one WebSocket, over which a client makes or takes over one session and drives it.
 //!
 //! ```text
 //! frames ──► Connection ──► the session's inbox ──► worker
@@ -11,6 +11,9 @@
 
 mod connection;
 mod creation;
+mod opening;
+mod phase;
+mod ping;
 mod writer;
 
 use std::sync::Arc;
@@ -22,8 +25,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::connection::Connection;
-use self::writer::Outgoing;
+use self::writer::{Outgoing, Writer};
 use crate::keys::Owner;
+use crate::seat::Driver;
 use crate::state::State;
 
 /// Why a control connection ends.
@@ -35,6 +39,8 @@ enum Ending {
     Left,
     /// The socket broke, or nothing arrived for too long.
     Lost,
+    /// The client did not answer when another connection asked for its session.
+    Evicted,
     /// The client sent a message larger than the limit.
     TooLarge,
     /// The client broke the WebSocket protocol.
@@ -48,17 +54,21 @@ enum Ending {
 /// Replies that wait for the writer.
 const WAITING_REPLIES: usize = 16;
 
-/// Serves one control connection to its end, and ends its session.
+/// Serves one control connection to its end. Its session outlives it, unless the client closes it.
 pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
     let (sink, mut frames) = socket.split();
     let (replies, waiting) = mpsc::channel(WAITING_REPLIES);
-    let writer = tokio::spawn(writer::write(sink, waiting, state.times.clone()));
-    let mut connection = Connection::new(Arc::clone(&state), owner, replies.clone());
+    let driver = Arc::<Driver>::default();
+    let writer = Writer::new(
+        sink,
+        Arc::clone(&driver),
+        state.times.clone(),
+        state.limits.unread_events,
+    );
+    let writer = tokio::spawn(writer.write(waiting));
+    let connection = Connection::new(Arc::clone(&state), owner, driver, replies.clone());
     let ending = connection.converse(&mut frames).await;
     tracing::debug!(?ending, "a control connection ends");
-    if let Some(session) = connection.into_session() {
-        state.retire(session);
-    }
     say_goodbye(ending, replies, &mut frames, writer, &state).await;
 }
 
@@ -102,7 +112,8 @@ impl Ending {
             Self::TooLarge => Some(Outgoing::Close(close(close_code::SIZE, "message too large"))),
             Self::Violation => Some(Outgoing::Close(close(close_code::PROTOCOL, "protocol violation"))),
             Self::Flood => Some(Outgoing::Close(close(close_code::POLICY, "too many unread events"))),
-            Self::Restart => Some(Outgoing::Close(close(close_code::RESTART, "server is stopping"))),
+            Self::Evicted => Some(Outgoing::Close(close(close_code::POLICY, "session taken over"))),
+            Self::Restart => Some(Outgoing::Close(close(close_code::RESTART, "management handoff"))),
             Self::Left | Self::Lost => None,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(super) lookout: Option<Lookout>,
     sends: VecDeque<SendId>,
     pub(super) seen: SeenRequests,
+    /// What the client was told when the session last began to wait.
+    last_stop: Option<EventKind>,
     events: VecDeque<Event>,
 }
 
@@ -55,7 +57,20 @@ impl Session {
             lookout: matches!(start, Start::Discovering(_)).then(Lookout::default),
             sends: VecDeque::new(),
             seen: SeenRequests::default(),
+            last_stop: None,
             events: VecDeque::new(),
+        }
+    }
+
+    /// Whether the session waits for an order.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.place, Place::Open(_)) && self.run.is_none()
+    }
+
+    /// Tells a client that may have missed it that the session waits.
+    pub(crate) fn remind(&mut self) {
+        if let Some(kind) = self.last_stop.clone().filter(|_| self.is_waiting()) {
+            self.push(None, kind);
         }
     }
 
@@ -342,6 +357,9 @@ impl Session {
     }
 
     pub(super) fn push(&mut self, request: Option<RequestId>, kind: EventKind) {
+        if matches!(kind, EventKind::Ready | EventKind::Paused(_)) {
+            self.last_stop = Some(kind.clone());
+        }
         self.events.push_back(Event { request, kind });
     }
 }

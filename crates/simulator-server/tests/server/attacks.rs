@@ -62,11 +62,7 @@ async fn answers_mistakes_and_goes_on() {
             .await
             .contains("no archive holds slots 5 to 9")
     );
-    control
-        .raw(Message::text(r#"{"method": "closeBacktestSession"}"#))
-        .await;
-    assert_eq!(control.next().await, json!({"method": "success"}));
-    assert_eq!(control.closed().await.map(u16::from), Some(1000));
+    control.close().await;
     server.stopped().await;
 }
 
@@ -93,7 +89,9 @@ async fn cuts_off_who_asks_and_does_not_read() {
     config.times.close_limit = Duration::from_millis(500);
     let server = Running::start(config).await;
     let mut control = Control::connect_narrow(server.address).await;
-    let (rpc, _) = control.create(json!({"startSlot": 36, "endSlot": 59})).await;
+    let (rpc, _) = control
+        .create(json!({"startSlot": 36, "endSlot": 59, "disconnectTimeoutSecs": 0}))
+        .await;
     // More refusals than the buffers of both sockets hold.
     let refused = (0..200_000).map(|id| {
         let params = json!({"requestId": id.to_string(), "advanceCount": "many"});

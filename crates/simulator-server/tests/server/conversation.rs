@@ -38,7 +38,7 @@ async fn replays_the_sample_from_end_to_end() {
     check_summary(&rpc.call("getReplaySummary", json!([])).await);
     check_accounts(&rpc).await;
     read_outcomes(&rpc).await;
-    close(&mut control).await;
+    control.close().await;
     rpc.gone().await;
     server.stopped().await;
 }
@@ -202,7 +202,7 @@ fn check_created(created: &[Value]) {
     );
     let created = created.last().unwrap();
     assert_eq!(created.get("seqId"), None);
-    let capabilities = json!(["requestId", "startPaused", "features", "outcomes"]);
+    let capabilities = json!(["requestId", "createToken", "startPaused", "features", "outcomes"]);
     assert_eq!(created["params"]["capabilities"], capabilities);
 }
 
@@ -299,16 +299,6 @@ async fn read_outcomes(rpc: &Rpc) {
     assert_eq!(last, json!({"slots": [], "complete": true}));
     assert_eq!((slots.len(), transactions), (21, 478));
     assert!(slots.is_sorted());
-}
-
-async fn close(control: &mut Control) {
-    control
-        .raw(tokio_tungstenite::tungstenite::Message::text(
-            r#"{"method": "closeBacktestSession"}"#,
-        ))
-        .await;
-    assert_eq!(control.next().await, json!({"method": "success"}));
-    assert_eq!(control.closed().await.map(u16::from), Some(1000));
 }
 
 async fn check_account_encodings(rpc: &Rpc) {

@@ -8,36 +8,37 @@ use simulator_archive::import::ScopeChoice;
 use crate::support::{Rpc, Running, SampleArchive, shorten};
 
 #[tokio::test]
-async fn ends_with_its_connection_or_a_repeated_create() {
+async fn ends_with_its_connection_if_told_so_or_else_when_its_time_is_over() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.times.default_disconnect = Duration::from_millis(5);
+    let server = Running::start(config).await;
+    for timeout in [json!(0), Value::Null] {
+        let mut lost = server.connect().await;
+        let params = json!({"startSlot": 36, "endSlot": 59, "disconnectTimeoutSecs": timeout});
+        let (rpc, _) = lost.create(params).await;
+        drop(lost);
+        rpc.gone().await;
+        let mut late = server.connect().await;
+        let answer = late.attach(&rpc.id(), None).await;
+        assert_eq!(answer["params"], json!({"sessionNotFound": {"session_id": rpc.id()}}));
+    }
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_connection_has_one_session() {
     let sample = SampleArchive::import(ScopeChoice::Auto).await;
     let server = Running::start(sample.config()).await;
-    let range = |extra: Value| {
-        let mut params = json!({"startSlot": 36, "endSlot": 59, "startPaused": true});
-        params
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
-        params
-    };
-    let mut lost = server.connect().await;
-    let (rpc, _) = lost.create(range(json!({}))).await;
-    drop(lost);
-    rpc.gone().await;
-
-    let mut first = server.connect().await;
-    let (first_rpc, _) = first.create(range(json!({"createToken": "t"}))).await;
-    let mut second = server.connect().await;
-    let (second_rpc, _) = second.create(range(json!({"createToken": "t"}))).await;
-    first_rpc.gone().await;
-    assert_eq!(second_rpc.call("getSlot", json!([])).await, 36);
-    second.run().await;
-    assert!(
-        second
-            .create_fails(range(json!({})))
-            .await
-            .contains("has a session already")
-    );
-    drop((first, second));
+    let mut control = server.connect().await;
+    let params = json!({"startSlot": 36, "endSlot": 59, "startPaused": true});
+    let (rpc, _) = control.create(params.clone()).await;
+    control.run().await;
+    assert!(control.create_fails(params).await.contains("has a session already"));
+    let answer = control.attach(&rpc.id(), None).await;
+    let error = answer["params"]["invalidRequest"]["error"].as_str().unwrap();
+    assert!(error.contains("has a session already"), "{answer}");
+    drop(control);
     server.stopped().await;
 }
 
@@ -54,7 +55,7 @@ async fn keeps_outcomes_for_their_reader_after_the_connection() {
     );
     control.send("continue", json!({"advanceCount": 1})).await;
     control.run().await;
-    drop(control);
+    control.close().await;
     let slots = read_all(&rpc).await;
     assert_eq!(slots, [37], "slot 38 was still open");
     rpc.gone().await;
@@ -67,7 +68,7 @@ async fn waits_for_a_place() {
     let mut config = sample.config();
     config.limits.sessions = 1;
     let server = Running::start(config).await;
-    let params = json!({"startSlot": 36, "endSlot": 36, "startPaused": true});
+    let params = json!({"startSlot": 36, "endSlot": 36, "startPaused": true, "disconnectTimeoutSecs": 0});
     let mut first = server.connect().await;
     first.create(params.clone()).await;
     let mut second = server.connect().await;

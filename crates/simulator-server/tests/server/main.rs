@@ -4,8 +4,10 @@
     reason = "in a test a panic is the report, and helpers are part of the test"
 )]
 
+mod attach;
 mod attacks;
 mod conversation;
 mod discovery;
 mod endings;
 mod support;
+mod tokens;

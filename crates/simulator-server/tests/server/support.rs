@@ -151,15 +151,32 @@ impl Control {
         }
     }
 
-    /// The code with which the server closes, skipping everything before. Shakes hands to the end.
-    pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
-        let mut code = None;
-        while let Some(Ok(frame)) = timeout(PATIENCE, self.socket.next()).await.unwrap() {
-            if let Message::Close(frame) = frame {
-                code = frame.map(|frame| frame.code);
+    /// Has the server answer a ping, with nothing before the answer.
+    pub(crate) async fn hears_nothing(&mut self) {
+        self.raw(Message::Ping("anything?".into())).await;
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.unwrap().unwrap().unwrap() {
+                Message::Ping(_) => {}
+                Message::Pong(payload) if payload == "anything?" => return,
+                other => panic!("unexpected frame {other:?}"),
             }
         }
-        code
+    }
+
+    /// The code with which the server closes, skipping everything before. Shakes hands to the end.
+    pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
+        self.close_frame().await.map(|(code, _)| code)
+    }
+
+    /// The code and the reason with which the server closes, as [`Control::closed`].
+    pub(crate) async fn close_frame(&mut self) -> Option<(CloseCode, String)> {
+        let mut closed = None;
+        while let Some(Ok(frame)) = timeout(PATIENCE, self.socket.next()).await.unwrap() {
+            if let Message::Close(frame) = frame {
+                closed = frame.map(|frame| (frame.code, frame.reason.to_string()));
+            }
+        }
+        closed
     }
 
     /// Creates a session; returns its data channel and the messages up to `sessionCreated`.
@@ -205,6 +222,33 @@ impl Control {
         }
     }
 
+    /// Asks for a session, and returns the answer.
+    pub(crate) async fn attach(&mut self, id: &str, last_sequence: Option<u64>) -> Value {
+        let params = json!({"session_id": id, "last_sequence": last_sequence});
+        self.send("attachBacktestSession", params).await;
+        self.next().await
+    }
+
+    /// Attaches a session and resumes it.
+    pub(crate) async fn take_over(&mut self, id: &str, last_sequence: Option<u64>) {
+        let attached = self.attach(id, last_sequence).await;
+        assert_eq!(attached["method"], "sessionAttached", "{attached}");
+        assert_eq!(attached["params"]["session_id"], id);
+        self.resume().await;
+    }
+
+    pub(crate) async fn resume(&mut self) {
+        self.raw(Message::text(r#"{"method": "resumeAttachedSession"}"#)).await;
+        assert_eq!(self.next().await, json!({"method": "success"}));
+    }
+
+    /// Closes the session and shakes hands.
+    pub(crate) async fn close(&mut self) {
+        self.raw(Message::text(r#"{"method": "closeBacktestSession"}"#)).await;
+        assert_eq!(self.next().await, json!({"method": "success"}));
+        assert_eq!(self.closed().await.map(u16::from), Some(1000));
+    }
+
     /// Events up to and including the first that ends a run.
     pub(crate) async fn run(&mut self) -> Vec<Value> {
         let mut events = Vec::new();
@@ -220,6 +264,11 @@ impl Control {
 }
 
 impl Rpc {
+    /// The session's id.
+    pub(crate) fn id(&self) -> String {
+        self.url.rsplit('/').next().unwrap().to_owned()
+    }
+
     pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
         let reply = self.reply(method, params).await;
         assert!(reply.get("error").is_none(), "{method}: {reply}");

@@ -1,0 +1,98 @@
+//! How a connection comes to its session: it has one made, or takes one over.
+
+use std::sync::Arc;
+
+use simulator_api::{AttachBacktestSessionRequest, BacktestError};
+
+use super::phase::Drive;
+use crate::event_log::{CursorError, Resumption};
+use crate::keys::Owner;
+use crate::lifetime::{Begun, Wanted};
+use crate::seat::{ClaimError, Driver};
+use crate::state::State;
+
+/// A connection that is about to drive a session.
+pub(super) struct Opener {
+    pub(super) state: Arc<State>,
+    pub(super) driver: Arc<Driver>,
+}
+
+/// A session that a connection drives from now on.
+pub(super) enum Opened {
+    /// It was made for this connection, or for an earlier one that sent the same create.
+    Created(Drive, Resumption),
+    /// It was taken over.
+    Attached(Drive, Resumption),
+}
+
+impl Opener {
+    /// Has a session made, or takes over the one that an earlier create with the same token has made or is making.
+    ///
+    /// # Errors
+    /// What the create is refused with; `sessionOwnershipBusy` while the connection of the earlier one answers.
+    pub(super) async fn create(self, wanted: Wanted) -> Result<Opened, BacktestError> {
+        let disconnect = wanted.spec.disconnect;
+        let (creation, lease) = loop {
+            match self.state.begin(wanted.clone(), &self.driver) {
+                Begun::New(creation, lease) => break (creation, lease),
+                Begun::Repeated(creation) if !creation.is_of(&wanted) => return Err(other_create()),
+                Begun::Repeated(creation) => {
+                    match creation.seat.claim(&self.driver, self.state.times.probe_limit).await {
+                        Ok(lease) => break (creation, lease),
+                        // It has just ended: the token is free again.
+                        Err(ClaimError::Over) => {}
+                        Err(busy) => return Err(is_busy(busy)),
+                    }
+                }
+            }
+        };
+        let session = creation.made().await?;
+        lease.keep_for(disconnect);
+        let resumption = session.events.resume(None).map_err(refused)?;
+        Ok(Opened::Created(Drive::new(session, lease), resumption))
+    }
+
+    /// Takes a session over. Unknown, ended and foreign ones look the same.
+    ///
+    /// # Errors
+    /// `sessionNotFound`; `sessionOwnershipBusy` while another connection drives it; `invalidRequest` if the events
+    /// after the cursor are not kept any more.
+    pub(super) async fn attach(
+        self,
+        attach: AttachBacktestSessionRequest,
+        owner: Owner,
+    ) -> Result<Opened, BacktestError> {
+        let not_found = || BacktestError::SessionNotFound {
+            session_id: attach.session_id.to_string(),
+        };
+        let registered = self.state.registry.owned(attach.session_id, &owner);
+        let (session, seat) = registered.ok_or_else(not_found)?;
+        // Nobody is evicted for a cursor that is of no use.
+        session.events.check(attach.last_sequence).map_err(refused)?;
+        let claimed = seat.claim(&self.driver, self.state.times.probe_limit).await;
+        let lease = claimed.map_err(|error| match error {
+            ClaimError::Over => not_found(),
+            busy => is_busy(busy),
+        })?;
+        let resumption = session.events.resume(attach.last_sequence).map_err(refused)?;
+        Ok(Opened::Attached(Drive::new(session, lease), resumption))
+    }
+}
+
+fn is_busy(error: ClaimError) -> BacktestError {
+    BacktestError::SessionOwnershipBusy {
+        reason: error.to_string(),
+    }
+}
+
+fn refused(error: CursorError) -> BacktestError {
+    BacktestError::InvalidRequest {
+        error: error.to_string(),
+    }
+}
+
+fn other_create() -> BacktestError {
+    BacktestError::InvalidRequest {
+        error: "createToken stands for another create; choose a new one".to_owned(),
+    }
+}

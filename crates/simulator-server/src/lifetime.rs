@@ -1,0 +1,143 @@
+//! The life of a session, from the create to the end: one task for each, whatever connections come and go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use simulator_api::{BacktestError, CreateBacktestSessionRequest};
+use tokio::sync::watch;
+
+use crate::convert::SessionSpec;
+use crate::handle::SessionHandle;
+use crate::keys::Owner;
+use crate::registry::CreateToken;
+use crate::seat::{Driver, End, Lease, Seat};
+use crate::state::State;
+
+/// A create that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) request: Box<CreateBacktestSessionRequest>,
+    pub(crate) spec: SessionSpec,
+    pub(crate) owner: Owner,
+}
+
+/// A session that is being made, or was.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    request: Box<CreateBacktestSessionRequest>,
+    pub(crate) seat: Arc<Seat>,
+    made: watch::Receiver<Option<Made>>,
+}
+
+/// What became of a creation.
+type Made = Result<Arc<SessionHandle>, BacktestError>;
+
+/// What a create leads to.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// A session is being made, and its seat is the creator's.
+    New(Arc<Creation>, Lease),
+    /// It is that of an earlier create with the same token.
+    Repeated(Arc<Creation>),
+}
+
+impl Creation {
+    /// Whether it came from this create.
+    pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
+        self.request == wanted.request
+    }
+
+    /// Waits for the session.
+    ///
+    /// # Errors
+    /// What the create is refused with.
+    pub(crate) async fn made(&self) -> Made {
+        let mut made = self.made.clone();
+        match made.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(made)) => made.clone(),
+            _ => Err(stopped("the session was not made")),
+        }
+    }
+}
+
+impl State {
+    /// Begins to make a session, or finds the one that was begun with the same token. It lives until its seat is
+    /// closed or has been vacant for too long.
+    pub(crate) fn begin(self: &Arc<Self>, wanted: Wanted, driver: &Arc<Driver>) -> Begun {
+        let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
+        // Only who has a token can find a session whose id it was never told.
+        let window = token.as_ref().map_or(Duration::ZERO, |_| wanted.spec.disconnect);
+        let (seat, lease) = Seat::driven(driver, window);
+        let (sender, made) = watch::channel(None);
+        let creation = Arc::new(Creation {
+            request: wanted.request.clone(),
+            seat,
+            made,
+        });
+        if let Some(token) = &token
+            && let Some(earlier) = self.registry.reserve(token, &creation)
+        {
+            return Begun::Repeated(earlier);
+        }
+        let life = Life {
+            state: Arc::clone(self),
+            creation: Arc::clone(&creation),
+            token,
+        };
+        self.tasks.spawn(life.run(wanted, sender));
+        Begun::New(creation, lease)
+    }
+}
+
+/// The task of one session.
+struct Life {
+    state: Arc<State>,
+    creation: Arc<Creation>,
+    token: Option<CreateToken>,
+}
+
+impl Life {
+    async fn run(self, wanted: Wanted, sender: watch::Sender<Option<Made>>) {
+        let owner = wanted.owner;
+        let made = self.make(wanted.spec).await;
+        if let Ok(session) = &made {
+            let seat = Arc::clone(&self.creation.seat);
+            self.state.registry.insert(Arc::clone(session), seat, owner);
+        }
+        sender.send_replace(Some(made.clone()));
+        if let Ok(session) = made {
+            self.live(&session).await;
+        }
+        if let Some(token) = &self.token {
+            self.state.registry.release(token, &self.creation);
+        }
+    }
+
+    async fn make(&self, spec: SessionSpec) -> Made {
+        tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
+            _ = self.creation.seat.over() => Err(stopped("the session ended before it was there")),
+            made = self.state.make(spec) => made,
+        }
+    }
+
+    async fn live(&self, session: &SessionHandle) {
+        let end = tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => None,
+            end = self.creation.seat.over() => Some(end),
+        };
+        tracing::debug!(session = session.number, ?end, "a session ends");
+        if end == Some(End::Closed) {
+            self.state.retire(session).await;
+        }
+        self.state.end(session).await;
+    }
+}
+
+fn stopped(error: &str) -> BacktestError {
+    BacktestError::Internal {
+        error: error.to_owned(),
+    }
+}
