@@ -151,7 +151,7 @@ impl Session {
 
     /// Changes were applied; each refused transaction gives an event.
     pub(crate) fn applied(&mut self, applied: &Applied, refused: impl IntoIterator<Item = String>) {
-        let request = self.run.as_ref().and_then(|run| run.request.clone());
+        let request = self.run.as_ref().and_then(|run| run.changed_by.clone());
         if applied.accounts > 0 {
             let status = EventKind::Status(BacktestStatus::AppliedAccountModifications);
             self.push(request.clone(), status);

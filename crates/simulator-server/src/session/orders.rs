@@ -5,7 +5,7 @@ use simulator_api::{BacktestError, RequestId};
 use super::goal::Goal;
 use super::machine::Place;
 use super::run::Run;
-use super::{EventKind, Order, Position, Session, Target};
+use super::{EventKind, Order, Session, Target};
 
 impl Session {
     /// Whether a request has been taken before, so that it must not be applied again.
@@ -118,10 +118,11 @@ impl Session {
 
     fn refuse_behind(&mut self, request: Option<RequestId>, target: Target) {
         let batch = target.batch.map(|batch| format!(", batch {batch}")).unwrap_or_default();
-        let here = match (self.position(), &self.place) {
-            (Some(Position { slot, batch }), _) => format!("slot {slot}, batch {batch}"),
-            (None, Place::Between(closed)) => format!("the end of slot {closed}"),
-            (None, _) => "the end".to_owned(),
+        let here = match &self.place {
+            Place::Open(open) if open.notified => format!("the end of slot {}", open.slot),
+            Place::Open(open) => format!("slot {}, batch {}", open.slot, open.next_batch),
+            Place::Between(closed) => format!("the end of slot {closed}"),
+            Place::BeforeFirst | Place::Completed | Place::Over => "the end".to_owned(),
         };
         self.refuse(
             request,

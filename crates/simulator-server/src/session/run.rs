@@ -8,7 +8,10 @@ use super::goal::Goal;
 /// What is being executed.
 #[derive(Debug)]
 pub(super) struct Run {
+    /// Whom its events are for: the request that says where it stops.
     pub(super) request: Option<RequestId>,
+    /// Whose changes it applies. Another request may give the run another place to stop before they are applied.
+    pub(super) changed_by: Option<RequestId>,
     pub(super) goal: Goal,
     /// Not yet applied.
     pub(super) changes: Option<Changes>,
@@ -27,6 +30,7 @@ pub(super) enum Progress {
 impl Run {
     pub(super) fn new(request: Option<RequestId>, goal: Goal, changes: Option<Changes>) -> Self {
         Self {
+            changed_by: request.clone(),
             request,
             goal,
             changes,

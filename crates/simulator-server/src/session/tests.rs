@@ -9,6 +9,7 @@ use solana_pubkey::Pubkey;
 
 use super::*;
 
+mod continue_to;
 mod discovery;
 
 /// A worker that does every step at once and writes down what it did.
@@ -235,7 +236,7 @@ fn stops_before_a_batch_and_goes_on_from_there() {
     assert_eq!(worker.go(blocks(1)), ["slot 11", "ready"]);
     assert_eq!(
         worker.go(to(10, None)),
-        ["invalid: slot 10 is behind the session, which is at slot 11, batch 3"]
+        ["invalid: slot 10 is behind the session, which is at the end of slot 11"]
     );
 }
 
