@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::keys::ApiKey;
+use crate::pubsub::DataLimits;
 
 /// Everything a server is started with.
 #[derive(Clone, Debug)]
@@ -49,6 +50,15 @@ pub struct Limits {
     pub request_answer_bytes: usize,
     /// Recent transactions that a session keeps for `getTransaction`, in bytes, about.
     pub history_bytes: usize,
+    /// Transactions and account changes that a session keeps for its subscribers, in bytes, about; the replay pauses
+    /// when one of them has not been sent so much.
+    pub data_bytes: usize,
+    /// Notifications that a session keeps ready for the next subscriber to the same, in bytes.
+    pub data_cache_bytes: usize,
+    /// PubSub connections of one session.
+    pub data_connections: usize,
+    /// Subscriptions on one PubSub connection.
+    pub subscriptions: usize,
     /// Commands that a session keeps, in bytes, about; further changing commands are refused.
     pub command_log_bytes: usize,
     /// Account states of archives that are kept in memory while no session uses them.
@@ -78,6 +88,13 @@ pub struct Times {
     pub write_limit: Duration,
     /// How long a closing handshake, and the whole shutdown, may take.
     pub close_limit: Duration,
+    /// How long after a subscribe nothing is told on its connection, so that a client can subscribe to more first:
+    /// those of the older generation lose what arrives in between.
+    pub subscribe_pause: Duration,
+    /// How long `completed` waits until every PubSub connection has been sent everything.
+    pub completed_hold: Duration,
+    /// How long a PubSub connection outlives its session, so that everything can be sent.
+    pub data_drain: Duration,
     /// How long a session outlives its control connection where the create does not say.
     pub default_disconnect: Duration,
     /// The longest `disconnectTimeoutSecs`; a longer one is shortened to it.
@@ -109,6 +126,16 @@ impl ServerConfig {
     }
 }
 
+impl Limits {
+    pub(crate) fn data(&self) -> DataLimits {
+        DataLimits {
+            log_bytes: self.data_bytes,
+            cache_bytes: self.data_cache_bytes,
+            connections: self.data_connections,
+        }
+    }
+}
+
 const MIB: usize = 1 << 20;
 
 impl Default for Limits {
@@ -125,6 +152,10 @@ impl Default for Limits {
             answer_bytes: 16 * MIB,
             request_answer_bytes: 64 * MIB,
             history_bytes: 32 * MIB,
+            data_bytes: 256 * MIB,
+            data_cache_bytes: 16 * MIB,
+            data_connections: 64,
+            subscriptions: 256,
             command_log_bytes: 256 * MIB,
             idle_account_bases: 2,
             blocks_ahead: 4,
@@ -143,6 +174,9 @@ impl Default for Times {
             reminder_delay: Duration::from_secs(3),
             write_limit: Duration::from_secs(300),
             close_limit: Duration::from_secs(5),
+            subscribe_pause: Duration::from_millis(100),
+            completed_hold: Duration::from_secs(60),
+            data_drain: Duration::from_secs(120),
             default_disconnect: Duration::from_secs(30),
             max_disconnect: Duration::from_secs(900),
             max_outcome_wait: Duration::from_secs(30),
@@ -164,6 +198,8 @@ mod tests {
         assert!(limits.unread_events <= limits.retained_events);
         assert!(times.ping_interval < times.silence_limit);
         assert!(times.default_disconnect <= times.max_disconnect);
+        assert!(limits.data_cache_bytes <= limits.data_bytes);
+        assert!(times.completed_hold <= times.data_drain);
         assert!(times.max_outcome_wait < times.rpc_limit);
         assert!(
             times.status_interval < Duration::from_secs(120),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use simulator_api::SessionSummary;
 use simulator_api::replay::{OutcomeDetail, ReplaySummary};
 use simulator_archive::model::Slot;
-use simulator_engine::{DecodedBlock, Execution, InjectedTransaction, Replay, SlotError, TransactionReport};
+use simulator_engine::{
+    AccountDiff, DecodedBlock, Execution, InjectedTransaction, Replay, SlotError, TransactionReport,
+};
 use solana_account::AccountSharedData;
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
@@ -13,12 +15,14 @@ use solana_transaction::versioned::VersionedTransaction;
 use crate::convert::{SlotRecord, SummaryContext, Tally, replay_summary};
 use crate::history::{History, PastTransaction};
 use crate::outcomes::OutcomeQueue;
+use crate::pubsub::{DataLog, Record, SlotHead};
 
 /// The replay of one session.
 pub(crate) struct Executor {
     replay: Replay,
     history: History,
     outcomes: Option<OutcomeRecorder>,
+    data: Arc<DataLog>,
     tally: Tally,
     context: SummaryContext,
     complete: bool,
@@ -58,12 +62,14 @@ impl Executor {
         replay: Replay,
         history: History,
         outcomes: Option<OutcomeRecorder>,
+        data: Arc<DataLog>,
         context: SummaryContext,
     ) -> Self {
         Self {
             replay,
             history,
             outcomes,
+            data,
             tally: Tally::default(),
             context,
             complete: false,
@@ -79,6 +85,7 @@ impl Executor {
     pub(crate) fn open(&mut self, block: &Arc<DecodedBlock>) -> Result<(Slot, usize), SlotError> {
         let (slot, batches) = (block.block().slot, block.batches().len());
         self.replay.open_slot(Arc::clone(block))?;
+        self.data.open_slot(SlotHead::of(block.block()));
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.open = Some(SlotRecord::begin(block.block(), outcomes.detail));
         }
@@ -98,6 +105,7 @@ impl Executor {
     /// Closes the open slot, and hands its record to the reader.
     pub(crate) fn close(&mut self) -> Result<(), SlotError> {
         let report = self.replay.close_slot()?;
+        self.data.close_slot();
         if let Some(outcomes) = &mut self.outcomes
             && let Some(record) = outcomes.open.take()
         {
@@ -120,19 +128,26 @@ impl Executor {
 
     /// Executes a user's transaction in the open slot.
     pub(crate) fn inject(&mut self, transaction: VersionedTransaction) -> Result<InjectedTransaction, SlotError> {
-        let injected = self.replay.inject(&transaction)?;
+        let mut injected = self.replay.inject(&transaction)?;
         if let Execution::Processed(outcome) = &injected.execution {
             let block_time = self.replay.open_block().and_then(|block| block.block().block_time);
-            let (slot, outcome) = (self.replay.slot(), outcome.clone());
-            self.history.add(PastTransaction {
-                slot,
+            let past = PastTransaction {
+                slot: self.replay.slot(),
                 index: None,
                 block_time,
                 transaction,
-                outcome,
-            });
+                outcome: outcome.clone(),
+            };
+            self.publish(past, std::mem::take(&mut injected.account_diffs));
         }
         Ok(injected)
+    }
+
+    /// Remembers what a transaction did, and tells those who have subscribed.
+    fn publish(&mut self, past: PastTransaction, diffs: Vec<AccountDiff>) {
+        let past = Arc::new(past);
+        self.history.add(Arc::clone(&past));
+        self.data.add(Record::new(past, diffs));
     }
 
     fn keep(&mut self, block: &DecodedBlock, report: TransactionReport) {
@@ -150,13 +165,14 @@ impl Executor {
         {
             let (slot, block_time) = (block.block().slot, block.block().block_time);
             let (index, transaction) = (Some(report.index), transaction.clone());
-            self.history.add(PastTransaction {
+            let past = PastTransaction {
                 slot,
                 index,
                 block_time,
                 transaction,
                 outcome,
-            });
+            };
+            self.publish(past, report.account_diffs);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::command_log::CommandLogError;
 use crate::event_log::EventLog;
 use crate::executor::Executor;
 use crate::outcomes::OutcomeQueue;
+use crate::pubsub::DataLog;
 use crate::session::{Order, SendRefusal};
 
 /// One session, seen from the network.
@@ -29,6 +30,8 @@ pub(crate) struct SessionHandle {
     pub(crate) events: Arc<EventLog>,
     /// Present if the create asked for outcomes.
     pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
+    /// What its subscribers are told.
+    pub(crate) data: Arc<DataLog>,
     /// How long it outlives its control connection.
     pub(crate) disconnect: Duration,
     /// Cancelled to end the worker.

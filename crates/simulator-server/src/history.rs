@@ -5,6 +5,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use simulator_archive::model::{Outcome, Slot};
+use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
@@ -44,11 +45,10 @@ impl History {
 
     /// Remembers a transaction, and forgets the oldest that do not fit any more. A signature that comes again stands
     /// for the later transaction.
-    pub(crate) fn add(&mut self, past: PastTransaction) {
+    pub(crate) fn add(&mut self, past: Arc<PastTransaction>) {
         let Some(signature) = past.transaction.signatures.first().copied() else {
             return;
         };
-        let past = Arc::new(past);
         self.bytes += past.size();
         self.by_signature.insert(signature, Arc::clone(&past));
         self.oldest_first.push_back((signature, past));
@@ -77,8 +77,15 @@ impl History {
 }
 
 impl PastTransaction {
+    /// Its account keys: static ones, then the loaded writable and read-only ones.
+    pub(crate) fn account_keys(&self) -> impl Iterator<Item = &Pubkey> {
+        let loaded = self.outcome.loaded_addresses.iter();
+        let loaded = loaded.flat_map(|loaded| loaded.writable.iter().chain(&loaded.readonly));
+        self.transaction.message.static_account_keys().iter().chain(loaded)
+    }
+
     /// About how much memory it takes.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let outcome = &self.outcome;
         let balances = size_of_val(outcome.pre_balances.as_slice()) + size_of_val(outcome.post_balances.as_slice());
         let token_balances = [&outcome.pre_token_balances, &outcome.post_token_balances];
@@ -145,15 +152,15 @@ mod tests {
         let mut history = History::new(past(0, 0).size() * 3);
         [(1, 10), (2, 11), (1, 12)]
             .into_iter()
-            .for_each(|(name, slot)| history.add(past(name, slot)));
+            .for_each(|(name, slot)| history.add(Arc::new(past(name, slot))));
         assert_eq!(history.get(&Signature::from([1; 64])).unwrap().slot, 12);
-        history.add(past(3, 13));
+        history.add(Arc::new(past(3, 13)));
         assert_eq!(
             history.get(&Signature::from([1; 64])).unwrap().slot,
             12,
             "only its first use is forgotten"
         );
-        history.add(past(4, 14));
+        history.add(Arc::new(past(4, 14)));
         assert!(history.get(&Signature::from([2; 64])).is_none());
         assert_eq!((history.oldest_first.len(), history.by_signature.len()), (3, 3));
     }

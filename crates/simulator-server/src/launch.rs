@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use simulator_api::{BacktestError, BacktestResponse, SessionId};
 use simulator_archive::Archive;
@@ -22,6 +23,7 @@ use crate::feed::{self, Feed};
 use crate::handle::{Message, SessionHandle};
 use crate::history::History;
 use crate::outcomes::OutcomeQueue;
+use crate::pubsub::DataLog;
 use crate::session::Session;
 use crate::worker::{Lookahead, Sends, Worker, advance_failed};
 
@@ -39,6 +41,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) archive: &'a Archive,
     pub(crate) keyframe: Keyframe,
     pub(crate) limits: &'a Limits,
+    /// How long `completed` waits for subscribers.
+    pub(crate) completed_hold: Duration,
     /// Given back when the session's thread ends.
     pub(crate) place: OwnedSemaphorePermit,
 }
@@ -63,6 +67,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
             .spec
             .outcomes
             .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
+        data: Arc::new(DataLog::new(launch.limits.data())),
         disconnect: launch.spec.disconnect,
         stop,
         finished: CancellationToken::new(),
@@ -81,11 +86,13 @@ struct Thread {
     keyframe: Keyframe,
     context: SummaryContext,
     limits: Limits,
+    completed_hold: Duration,
     feed: Feed,
     scout: Option<Scout>,
     inbox: mpsc::Receiver<Message>,
     events: Arc<EventLog>,
     outcomes: Option<Arc<OutcomeQueue>>,
+    data: Arc<DataLog>,
     stop: CancellationToken,
     runtime: Handle,
 }
@@ -106,9 +113,11 @@ fn start_thread(
         spec: launch.spec,
         keyframe: launch.keyframe,
         limits: launch.limits.clone(),
+        completed_hold: launch.completed_hold,
         inbox,
         events: Arc::clone(&handle.events),
         outcomes: handle.outcomes.clone(),
+        data: Arc::clone(&handle.data),
         stop: handle.stop.clone(),
         runtime: Handle::current(),
     };
@@ -129,6 +138,7 @@ impl Thread {
     /// Runs the session. A panic ends this session only, and is told to its client; its engine is thrown away.
     fn guard(self, started: oneshot::Sender<Result<(), BacktestError>>) {
         let (events, outcomes) = (Arc::clone(&self.events), self.outcomes.clone());
+        let data = Arc::clone(&self.data);
         if catch_unwind(AssertUnwindSafe(|| self.run(started))).is_err() {
             tracing::error!("the engine of a session panicked");
             events.append(
@@ -139,6 +149,7 @@ impl Thread {
         if let Some(outcomes) = outcomes {
             outcomes.seal();
         }
+        data.end();
     }
 
     fn run(self, started: oneshot::Sender<Result<(), BacktestError>>) {
@@ -166,8 +177,11 @@ impl Thread {
             inbox: self.inbox,
             events: self.events,
             outcomes: self.outcomes,
+            data: self.data,
             commands: Box::new(MemoryCommandLog::new(self.limits.command_log_bytes)),
             sends: Sends::default(),
+            held: None,
+            completed_hold: self.completed_hold,
             send_summary: self.spec.send_summary,
             stop: self.stop,
             runtime: self.runtime,
@@ -192,6 +206,7 @@ impl Thread {
             replay,
             History::new(self.limits.history_bytes),
             recorder,
+            Arc::clone(&self.data),
             self.context.clone(),
         ))
     }

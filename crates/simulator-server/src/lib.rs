@@ -40,6 +40,7 @@ mod keys;
 mod launch;
 mod lifetime;
 mod outcomes;
+mod pubsub;
 mod ranges;
 mod registry;
 mod routes;

@@ -13,6 +13,7 @@ use axum::routing::{any, get};
 use simulator_api::{AvailableRange, SessionId};
 
 use crate::control;
+use crate::pubsub;
 use crate::ranges::available_ranges;
 use crate::rpc::{self, Target};
 use crate::state::State;
@@ -25,7 +26,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     let max_body = state.limits.message_bytes;
     Router::new()
         .route("/backtest", any(control_channel))
-        .route("/backtest/{session_id}", get(pubsub).post(json_rpc))
+        .route("/backtest/{session_id}", get(data_channel).post(json_rpc))
         .route("/available-ranges", get(ranges))
         .route("/health", get(health))
         .layer(DefaultBodyLimit::max(max_body))
@@ -69,15 +70,29 @@ async fn answer(target: &Target, request: Request) -> Response {
     }
 }
 
-async fn pubsub(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Response {
-    match id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) {
-        Some(_) => (
-            StatusCode::NOT_IMPLEMENTED,
-            "this server has no subscriptions yet; JSON-RPC is sent by POST\n",
-        )
-            .into_response(),
-        None => no_such_session(),
+async fn data_channel(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, request: Request) -> Response {
+    let Some(session) = id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) else {
+        return no_such_session();
+    };
+    let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    if state.shutdown.is_cancelled() {
+        return stopping();
     }
+    let Some(reader) = pubsub::Reader::new(&session.data) else {
+        return (
+            StatusCode::TOO_MANY_REQUESTS,
+            "this session has too many data connections\n",
+        )
+            .into_response();
+    };
+    let tasks = state.tasks.clone();
+    upgrade
+        .max_message_size(pubsub::MAX_REQUEST_BYTES)
+        .max_frame_size(pubsub::MAX_REQUEST_BYTES)
+        .on_upgrade(move |socket| tasks.track_future(pubsub::serve(socket, session, reader, state)))
 }
 
 async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> {

@@ -53,6 +53,7 @@ impl State {
             archive,
             keyframe,
             limits: &self.limits,
+            completed_hold: self.times.completed_hold,
             place,
         })
         .await

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use simulator_api::{BacktestError, RequestId};
 use simulator_archive::model::Slot;
@@ -12,6 +13,7 @@ use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_log::{Command, CommandLog, LoggedCommand};
@@ -22,7 +24,8 @@ use crate::executor::Executor;
 use crate::feed::{Feed, FeedError};
 use crate::handle::{ChangeError, Message, SendReply};
 use crate::outcomes::OutcomeQueue;
-use crate::session::{Changes, EventKind, Order, SendId, Session, Step, Upcoming};
+use crate::pubsub::DataLog;
+use crate::session::{Changes, Event, EventKind, Order, SendId, Session, Step, Upcoming};
 
 /// What a session's thread works with.
 pub(crate) struct Worker {
@@ -35,9 +38,14 @@ pub(crate) struct Worker {
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
+    pub(crate) data: Arc<DataLog>,
     pub(crate) commands: Box<dyn CommandLog>,
     pub(crate) sends: Sends,
     pub(crate) send_summary: bool,
+    /// `completed`, while subscribers have not been sent everything.
+    pub(crate) held: Option<Held>,
+    /// How long it waits for them.
+    pub(crate) completed_hold: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) runtime: Handle,
 }
@@ -49,6 +57,14 @@ pub(crate) enum Lookahead {
     Unknown,
     Block(Arc<DecodedBlock>),
     End,
+}
+
+/// An event that waits for subscribers.
+#[derive(Debug)]
+pub(crate) struct Held {
+    event: Event,
+    /// It waits no longer than this.
+    until: Instant,
 }
 
 /// Sent transactions that wait for their turn.
@@ -71,6 +87,10 @@ enum Need {
     EventRoom,
     /// A message, or room for outcomes.
     OutcomeRoom,
+    /// A message, or room for what subscribers are told.
+    DataRoom,
+    /// A message, or subscribers who have been sent everything.
+    Drained,
 }
 
 /// What ended a wait.
@@ -108,6 +128,9 @@ impl Worker {
 
     /// Does one step, or says what is needed for it.
     fn step(&mut self) -> Option<Need> {
+        if self.held.is_some() {
+            return Some(Need::Drained);
+        }
         if !self.events.has_room() {
             return Some(Need::EventRoom);
         }
@@ -124,6 +147,7 @@ impl Worker {
             Step::CloseSlot if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) => {
                 return Some(Need::OutcomeRoom);
             }
+            Step::CloseSlot if !self.data.has_room() => return Some(Need::DataRoom),
             Step::CloseSlot => self.next_slot(),
         }
         None
@@ -299,6 +323,7 @@ impl Worker {
             tracing::warn!(%error, "the end of a session was not written down");
         }
         self.session.close();
+        self.held = None;
         self.sends.waiting.clear();
         self.seal();
     }
@@ -310,11 +335,7 @@ impl Worker {
 
     /// Tells the client what has happened.
     fn publish(&mut self) {
-        while let Some(event) = self.session.next_event() {
-            if event.kind == EventKind::Completed {
-                self.executor.set_complete();
-                self.seal();
-            }
+        while let Some(event) = self.next_event() {
             let summary = || self.send_summary.then(|| self.executor.session_summary());
             let response = convert::response(event.kind, summary);
             if response.is_terminal() {
@@ -324,7 +345,32 @@ impl Worker {
         }
     }
 
+    /// The next event that may be told. `completed` waits for subscribers: clients give up on them soon after it.
+    fn next_event(&mut self) -> Option<Event> {
+        if let Some(held) = self
+            .held
+            .take_if(|held| self.data.is_drained() || Instant::now() >= held.until)
+        {
+            return Some(held.event);
+        }
+        if self.held.is_some() {
+            return None;
+        }
+        let event = self.session.next_event()?;
+        if event.kind == EventKind::Completed {
+            self.executor.set_complete();
+            self.seal();
+            if !self.data.is_drained() {
+                let until = Instant::now() + self.completed_hold;
+                self.held = Some(Held { event, until });
+                return None;
+            }
+        }
+        Some(event)
+    }
+
     fn seal(&self) {
+        self.data.seal();
         if let Some(outcomes) = &self.outcomes {
             outcomes.seal();
         }
@@ -344,6 +390,7 @@ impl Worker {
     }
 
     async fn woken(&mut self, need: Need) -> Woken {
+        let held_until = self.held.as_ref().map(|held| held.until);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Woken::Stop,
@@ -352,6 +399,9 @@ impl Worker {
             () = look_further(self.scout.as_mut()), if need == Need::Sight => Woken::Sight,
             () = self.events.room(), if need == Need::EventRoom => Woken::Room,
             () = outcome_room(self.outcomes.as_deref()), if need == Need::OutcomeRoom => Woken::Room,
+            () = self.data.room(), if need == Need::DataRoom => Woken::Room,
+            () = self.data.drained(), if need == Need::Drained => Woken::Room,
+            () = until(held_until), if need == Need::Drained => Woken::Room,
         }
     }
 }
@@ -365,6 +415,12 @@ async fn look_further(scout: Option<&mut Scout>) {
 async fn outcome_room(outcomes: Option<&OutcomeQueue>) {
     if let Some(outcomes) = outcomes {
         outcomes.room().await;
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    if let Some(instant) = instant {
+        sleep_until(instant).await;
     }
 }
 

@@ -30,9 +30,10 @@ use crate::session::Order;
 use crate::state::State;
 
 /// Extensions of the protocol that this server speaks.
-const CAPABILITIES: [Capability; 5] = [
+const CAPABILITIES: [Capability; 6] = [
     Capability::RequestId,
     Capability::CreateToken,
+    Capability::Cursor,
     Capability::StartPaused,
     Capability::Features,
     Capability::Outcomes,

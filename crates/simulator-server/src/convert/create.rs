@@ -136,10 +136,8 @@ fn replay_options(params: &CreateSessionParams) -> ReplayOptions {
         },
         extra_compute_units: params.extra_compute_units.unwrap_or_default(),
         ignored_signers: params.signer_filter.clone(),
-        account_diffs: match params.outcomes {
-            Some(OutcomeDetail::AccountDiffs) => AccountDiffs::Record,
-            _ => AccountDiffs::Omit,
-        },
+        // Somebody may subscribe to them at any time.
+        account_diffs: AccountDiffs::Record,
     }
 }
 

@@ -5,6 +5,7 @@ mod create;
 mod discovery;
 mod divergence;
 mod event;
+mod notification;
 mod order;
 mod outcome;
 mod summary;
@@ -16,6 +17,10 @@ pub(crate) use account::{ParseContext, modifications, replay_account, ui_account
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;
+pub(crate) use notification::{
+    AccountForm, account_result, diff_result, logs_result, program_result, root_result, signature_result, slot_created,
+    slot_frozen, slot_result, slot_rooted, transaction_result,
+};
 pub(crate) use order::{continue_order, continue_to_order};
 pub(crate) use outcome::SlotRecord;
 pub(crate) use summary::{SummaryContext, Tally, replay_summary};

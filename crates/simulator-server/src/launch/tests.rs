@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::archives::Archives;
+use crate::config::Times;
 use crate::event_log::Sequence;
 use crate::outcomes::OutcomeRequest;
 use crate::session::{Changes, Order, Start};
@@ -62,6 +63,7 @@ impl Sample {
             archive,
             keyframe,
             limits,
+            completed_hold: Times::default().completed_hold,
             place,
         })
         .await

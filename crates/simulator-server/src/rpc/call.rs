@@ -28,6 +28,12 @@ pub(crate) async fn answer(target: &Target, body: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params<'a>(Option<&'a RawValue>);
 
+impl<'a> Params<'a> {
+    pub(crate) fn new(params: Option<&'a RawValue>) -> Self {
+        Self(params)
+    }
+}
+
 impl Params<'_> {
     /// A parameter that must be there.
     pub(crate) fn required<T: DeserializeOwned>(self, index: usize, name: &str) -> Result<T, RpcError> {
@@ -81,7 +87,7 @@ enum Replies {
 
 /// One answer. There is no `error` key beside a `result`: some clients take the key alone for a failure.
 #[derive(Debug, Serialize)]
-struct Reply {
+pub(crate) struct Reply {
     jsonrpc: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Box<RawValue>>,
@@ -91,7 +97,7 @@ struct Reply {
 }
 
 impl Reply {
-    fn new(id: Option<&RawValue>, answer: Answer) -> Self {
+    pub(crate) fn new(id: Option<&RawValue>, answer: Answer) -> Self {
         let (result, error) = match answer {
             Ok(result) => (Some(result), None),
             Err(error) => (None, Some(error)),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use simulator_api::Cursor;
 use simulator_archive::model::Slot;
 use solana_pubkey::Pubkey;
 
@@ -21,6 +22,9 @@ pub(crate) struct RpcError {
 pub(crate) const ACCOUNT_NOT_IN_ARCHIVE: i64 = -32099;
 /// The session has ended, or cannot take the change now. Ours.
 pub(crate) const SESSION_REFUSED: i64 = -32098;
+
+/// What a subscription wants to resume from is not retained any more. Ours; `data` names the oldest cursor there is.
+pub(crate) const NOT_RETAINED: i64 = -32097;
 
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -100,6 +104,13 @@ impl RpcError {
 
     pub(crate) fn refused(why: &str) -> Self {
         Self::new(SESSION_REFUSED, why.to_owned())
+    }
+
+    pub(crate) fn not_retained(why: &str, oldest: Cursor) -> Self {
+        Self {
+            data: Some(json!({"oldest": oldest})),
+            ..Self::new(NOT_RETAINED, why.to_owned())
+        }
     }
 
     fn new(code: i64, message: String) -> Self {

@@ -18,9 +18,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use self::budget::Budget;
-use self::call::Params;
-pub(crate) use self::call::answer;
-use self::error::RpcError;
+pub(crate) use self::call::{Params, Reply, answer};
+pub(crate) use self::error::RpcError;
 use crate::config::{Limits, Times};
 use crate::handle::SessionHandle;
 use crate::state::State;
@@ -46,7 +45,7 @@ impl Target {
 }
 
 /// The JSON of a result.
-type Answer = Result<Box<RawValue>, RpcError>;
+pub(crate) type Answer = Result<Box<RawValue>, RpcError>;
 
 /// Carries out one method.
 async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
@@ -75,6 +74,6 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
 }
 
 /// Writes a result. Every type that is written has text keys only.
-fn result(value: &impl serde::Serialize) -> Answer {
+pub(crate) fn result(value: &impl serde::Serialize) -> Answer {
     serde_json::value::to_raw_value(value).map_err(|error| RpcError::internal(&error.to_string()))
 }

@@ -12,9 +12,9 @@ use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
 /// An account of the sample with more than 100 SOL.
-const RICH: &str = "71PvmEchigwUJsygzTBs94sL47872v1XD98V75SvFor";
+pub(crate) const RICH: &str = "71PvmEchigwUJsygzTBs94sL47872v1XD98V75SvFor";
 /// A token account of the sample.
-const TOKEN: &str = "13rZ8pGoaMaKe2hr2dVHfoC6FdiFpYW4pt4BKSfheexM";
+pub(crate) const TOKEN: &str = "13rZ8pGoaMaKe2hr2dVHfoC6FdiFpYW4pt4BKSfheexM";
 const MISSING: &str = "Missing111111111111111111111111111111111111";
 
 #[tokio::test]
@@ -202,7 +202,14 @@ fn check_created(created: &[Value]) {
     );
     let created = created.last().unwrap();
     assert_eq!(created.get("seqId"), None);
-    let capabilities = json!(["requestId", "createToken", "startPaused", "features", "outcomes"]);
+    let capabilities = json!([
+        "requestId",
+        "createToken",
+        "cursor",
+        "startPaused",
+        "features",
+        "outcomes"
+    ]);
     assert_eq!(created["params"]["capabilities"], capabilities);
 }
 
@@ -369,7 +376,7 @@ async fn check_refusals(rpc: &Rpc) {
 }
 
 /// One SOL from the rich account.
-async fn transfer_to(to: &str, rpc: &Rpc) -> String {
+pub(crate) async fn transfer_to(to: &str, rpc: &Rpc) -> String {
     let latest = rpc.call("getLatestBlockhash", json!([])).await;
     let blockhash = latest["value"]["blockhash"].as_str().unwrap();
     assert_eq!(rpc.call("isBlockhashValid", json!([blockhash])).await["value"], true);

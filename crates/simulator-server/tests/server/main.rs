@@ -7,7 +7,9 @@
 mod attach;
 mod attacks;
 mod conversation;
+mod data;
 mod discovery;
 mod endings;
+mod pubsub;
 mod support;
 mod tokens;

@@ -19,7 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_a
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Longest wait for anything; only a defect makes a test wait so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sample ledger as an archive.
 pub(crate) struct SampleArchive {
@@ -42,7 +42,7 @@ pub(crate) struct Control {
 
 /// A session's data channel.
 pub(crate) struct Rpc {
-    url: String,
+    pub(crate) url: String,
     client: reqwest::Client,
 }
 

@@ -1,0 +1,146 @@
+//! What a session's subscribers are told, by slot, for as long as there is room.
+//!
+//! The session's worker adds, connections read, each at its own pace. The oldest slots are forgotten first, but none
+//! that a connection still has to read: when too much waits for one, the worker pauses.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::cache::Cache;
+use super::record::Record;
+use super::slots::{Begin, DataLimits, Next, Position, SlotHead, Slots, Start, StartError};
+use crate::watched::Watched;
+
+/// The data of one session.
+#[derive(Debug)]
+pub(crate) struct DataLog {
+    pub(super) cache: Cache,
+    slots: Watched<Slots>,
+    appended: Notify,
+    read: Notify,
+}
+
+/// One connection's hold on a log; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    log: Arc<DataLog>,
+    id: u64,
+}
+
+/// Writing.
+impl DataLog {
+    pub(crate) fn new(limits: DataLimits) -> Self {
+        Self {
+            cache: Cache::new(limits.cache_bytes),
+            slots: Watched::new(Slots::new(limits)),
+            appended: Notify::new(),
+            read: Notify::new(),
+        }
+    }
+
+    /// A slot was opened.
+    pub(crate) fn open_slot(&self, head: SlotHead) {
+        self.change(|slots| slots.open(head));
+    }
+
+    /// A transaction was executed in the open slot.
+    pub(crate) fn add(&self, record: Record) {
+        self.change(|slots| slots.add(record));
+    }
+
+    /// The open slot was closed.
+    pub(crate) fn close_slot(&self) {
+        self.change(Slots::close);
+    }
+
+    /// Nothing will be added any more; what there is can be read.
+    pub(crate) fn seal(&self) {
+        self.change(Slots::seal);
+        self.read.notify_waiters();
+    }
+
+    /// The session is gone: only those who read it now may read to the end.
+    pub(crate) fn end(&self) {
+        self.change(Slots::end);
+        self.read.notify_waiters();
+    }
+
+    /// Whether another slot may be added.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.lock().has_room()
+    }
+
+    /// Waits until another slot may be added.
+    pub(crate) async fn room(&self) {
+        self.slots
+            .until(&self.read, |slots| slots.has_room().then_some(()))
+            .await;
+    }
+
+    /// Whether every connection has been sent everything, and no more will come.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.slots.lock().is_drained()
+    }
+
+    /// Waits until every connection has been sent everything.
+    pub(crate) async fn drained(&self) {
+        self.slots
+            .until(&self.read, |slots| slots.is_drained().then_some(()))
+            .await;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Slots)) {
+        change(&mut self.slots.lock());
+        self.appended.notify_waiters();
+    }
+}
+
+/// Reading.
+impl Reader {
+    /// A place for one more connection, if there is one.
+    pub(crate) fn new(log: &Arc<DataLog>) -> Option<Self> {
+        let id = log.slots.lock().add_reader()?;
+        let log = Arc::clone(log);
+        Some(Self { log, id })
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.log.cache
+    }
+
+    /// Finds where a subscription begins, and keeps that from being forgotten until the next [`Reader::hold`].
+    pub(super) fn start(&self, start: Start) -> Result<Begin, StartError> {
+        self.log.slots.lock().start(self.id, start)
+    }
+
+    /// Everything before `position` has been sent; with none, everything.
+    pub(super) fn hold(&self, position: Option<Position>) {
+        self.log.slots.lock().hold(self.id, position);
+        self.log.read.notify_waiters();
+    }
+
+    /// Waits for what comes next after what has been sent.
+    pub(super) async fn next(&self, position: Position) -> Next {
+        self.log
+            .slots
+            .until(&self.log.appended, |slots| slots.next(position))
+            .await
+    }
+
+    /// What comes next, if it is there.
+    #[cfg(test)]
+    pub(super) fn peek(&self, position: Position) -> Option<Next> {
+        self.log.slots.lock().next(position)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.log.slots.lock().remove_reader(self.id);
+        self.log.read.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

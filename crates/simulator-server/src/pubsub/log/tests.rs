@@ -1,0 +1,196 @@
+use simulator_api::Cursor;
+use simulator_archive::model::Slot;
+
+use super::super::record::tests::record;
+use super::super::slots::{Entry, Silent};
+use super::*;
+
+const UNLIMITED: usize = usize::MAX;
+
+fn log(log_bytes: usize) -> Arc<DataLog> {
+    Arc::new(DataLog::new(DataLimits {
+        log_bytes,
+        cache_bytes: 0,
+        connections: 2,
+    }))
+}
+
+/// Adds a slot with this many transactions.
+fn add_slot(log: &DataLog, slot: Slot, transactions: u8) {
+    let parent = slot - 1;
+    log.open_slot(SlotHead {
+        slot,
+        parent,
+        block_time: None,
+    });
+    (0..transactions).for_each(|name| log.add(record(name, &[1], 2, &[])));
+}
+
+fn add_closed(log: &DataLog, slot: Slot, transactions: u8) {
+    add_slot(log, slot, transactions);
+    log.close_slot();
+}
+
+/// Reads as far as there is anything, and says where it stands then.
+fn read(reader: &Reader, mut position: Position) -> (Vec<String>, Position) {
+    let mut seen = Vec::new();
+    while let Some(Next::Entry(at, entry)) = reader.peek(position) {
+        seen.push(match &entry {
+            Entry::Opened(head) => format!("open {}", head.slot),
+            Entry::Transaction(record) => format!("{}", record.transaction.index.unwrap()),
+            Entry::Closed(head, records) => format!("close {} with {}", head.slot, records.len()),
+        });
+        position = at.after(&entry);
+    }
+    (seen, position)
+}
+
+fn at(slot: Slot) -> Position {
+    Position { slot, entry: 0 }
+}
+
+fn oldest(error: StartError) -> Slot {
+    match error {
+        StartError::NotRetained { oldest } => oldest.slot,
+        StartError::Ended => panic!("{error}"),
+    }
+}
+
+#[test]
+fn reads_across_slots_and_within_the_open_one() {
+    let log = log(UNLIMITED);
+    let reader = Reader::new(&log).unwrap();
+    add_closed(&log, 5, 2);
+    add_slot(&log, 7, 0);
+    let (seen, position) = read(&reader, Position::default());
+    assert_eq!(seen, ["open 5", "0", "1", "close 5 with 2", "open 7"]);
+    log.add(record(3, &[1], 2, &[]));
+    let (seen, position) = read(&reader, position);
+    assert_eq!(seen, ["3"]);
+    log.close_slot();
+    log.seal();
+    let (seen, position) = read(&reader, position);
+    assert_eq!((seen, position), (vec!["close 7 with 1".to_owned()], at(8)));
+    assert!(matches!(reader.peek(position), Some(Next::End)));
+}
+
+#[test]
+fn forgets_the_oldest_that_nobody_reads() {
+    let log = log(1);
+    let reader = Reader::new(&log).unwrap();
+    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(0));
+    (5..=7).for_each(|slot| add_closed(&log, slot, 1));
+    assert_eq!(read(&reader, at(0)).0.len(), 9);
+    reader.hold(Some(at(6)));
+    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(6));
+    for (start, expected) in [
+        (Start::From(5), Err(6)),
+        (Start::From(6), Ok(6)),
+        (Start::From(99), Ok(99)),
+        (Start::After(Cursor { slot: 5, index: 9 }), Err(6)),
+        (Start::After(Cursor { slot: 6, index: 9 }), Ok(6)),
+        (Start::Now, Ok(7)),
+    ] {
+        let begin = reader.start(start).map(|begin| begin.position.slot).map_err(oldest);
+        assert_eq!(begin, expected, "{start:?}");
+    }
+    reader.hold(None);
+    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(7), "the newest stays");
+}
+
+#[test]
+fn has_room_until_a_reader_is_behind() {
+    let log = log(1);
+    add_closed(&log, 5, 1);
+    assert!(log.has_room(), "nobody reads");
+    let reader = Reader::new(&log).unwrap();
+    assert!(log.has_room(), "a connection without subscriptions reads nothing");
+    let begin = reader.start(Start::Oldest).unwrap();
+    assert!(!log.has_room());
+    let (_, position) = read(&reader, begin.position);
+    reader.hold(Some(position));
+    assert!(log.has_room());
+    add_slot(&log, 6, 1);
+    assert!(!log.has_room());
+    drop(reader);
+    assert!(log.has_room(), "whoever has gone holds nobody up");
+}
+
+#[test]
+fn is_drained_when_everyone_is_done_after_the_end() {
+    let log = log(UNLIMITED);
+    let reader = Reader::new(&log).unwrap();
+    add_closed(&log, 5, 1);
+    reader.start(Start::Oldest).unwrap();
+    assert!(!log.is_drained());
+    log.seal();
+    assert!(!log.is_drained());
+    reader.hold(None);
+    assert!(log.is_drained());
+    assert!(
+        reader.start(Start::Oldest).is_ok(),
+        "late, but the session is still there"
+    );
+    log.end();
+    assert_eq!(reader.start(Start::Oldest), Err(StartError::Ended));
+    log.seal();
+    assert_eq!(reader.start(Start::Oldest), Err(StartError::Ended), "it stays gone");
+    assert_eq!(read(&reader, at(0)).0.len(), 3, "who reads it now may read to the end");
+}
+
+#[test]
+fn has_places_for_so_many_connections() {
+    let log = log(UNLIMITED);
+    let first = Reader::new(&log).unwrap();
+    let _second = Reader::new(&log).unwrap();
+    assert!(Reader::new(&log).is_none());
+    drop(first);
+    assert!(Reader::new(&log).is_some());
+}
+
+#[test]
+fn begins_now_within_the_open_slot() {
+    let log = log(UNLIMITED);
+    let reader = Reader::new(&log).unwrap();
+    let begin = reader.start(Start::Now).unwrap();
+    assert_eq!((begin.position, begin.silent), (at(0), Silent::Before(at(0))));
+    add_slot(&log, 5, 2);
+    let begin = reader.start(Start::Now).unwrap();
+    let now = Position { slot: 5, entry: 3 };
+    assert_eq!((begin.position, begin.silent), (at(5), Silent::Before(now)));
+}
+
+#[tokio::test]
+async fn wakes_reader_and_writer() {
+    let log = log(1);
+    let reader = Reader::new(&log).unwrap();
+    reader.hold(Some(at(0)));
+    let waiting = tokio::spawn(async move {
+        let next = reader.next(at(0)).await;
+        (reader, next)
+    });
+    tokio::task::yield_now().await;
+    add_closed(&log, 5, 1);
+    let (reader, next) = waiting.await.unwrap();
+    assert!(matches!(
+        next,
+        Next::Entry(Position { slot: 5, entry: 0 }, Entry::Opened(_))
+    ));
+    let room = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { log.room().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!room.is_finished());
+    reader.hold(Some(at(6)));
+    room.await.unwrap();
+    log.seal();
+    let drained = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { log.drained().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!drained.is_finished());
+    drop(reader);
+    drained.await.unwrap();
+}

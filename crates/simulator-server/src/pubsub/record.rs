@@ -1,0 +1,161 @@
+//! What subscribers can be told of one transaction.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use simulator_engine::AccountDiff;
+use solana_account::{AccountSharedData, ReadableAccount as _};
+use solana_message::VersionedMessage;
+use solana_pubkey::Pubkey;
+use solana_sdk_ids::vote;
+
+use crate::history::PastTransaction;
+
+/// A transaction that was executed, and the accounts that it changed.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) transaction: Arc<PastTransaction>,
+    /// In the order of the transaction's account keys.
+    pub(crate) diffs: Vec<AccountDiff>,
+}
+
+/// Most signatures of a transaction that counts as a vote.
+const MAX_VOTE_SIGNATURES: usize = 2;
+
+impl Record {
+    pub(crate) fn new(transaction: Arc<PastTransaction>, mut diffs: Vec<AccountDiff>) -> Self {
+        let position = |address: &Pubkey| transaction.account_keys().position(|key| key == address);
+        // The engine sorts them by address.
+        diffs.sort_by_key(|diff| position(&diff.address).unwrap_or(usize::MAX));
+        Self { transaction, diffs }
+    }
+
+    /// Whether any of these is an account key of the transaction, static or loaded.
+    pub(super) fn mentions(&self, addresses: &[Pubkey]) -> bool {
+        self.transaction.account_keys().any(|key| addresses.contains(key))
+    }
+
+    /// Whether it is nothing but a vote, as Solana's `logsSubscribe` understands it.
+    pub(super) fn is_vote(&self) -> bool {
+        let transaction = &self.transaction.transaction;
+        let VersionedMessage::Legacy(message) = &transaction.message else {
+            return false;
+        };
+        let [instruction] = message.instructions.as_slice() else {
+            return false;
+        };
+        transaction.signatures.len() <= MAX_VOTE_SIGNATURES
+            && message.account_keys.get(usize::from(instruction.program_id_index)) == Some(&vote::ID)
+    }
+
+    /// About how much memory it takes. Account states are counted once before and once after, although most of them
+    /// are shared with the neighbours.
+    pub(super) fn size(&self) -> usize {
+        let diffs = self.diffs.iter().map(|diff| {
+            let states = [&diff.before, &diff.after].into_iter().flatten();
+            size_of::<AccountDiff>() + states.map(account_size).sum::<usize>()
+        });
+        size_of::<Self>() + self.transaction.size() + diffs.sum::<usize>()
+    }
+}
+
+fn account_size(account: &AccountSharedData) -> usize {
+    account.data().len()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use simulator_archive::model::{LoadedAddresses, Outcome};
+    use solana_message::{Message, MessageHeader, compiled_instruction::CompiledInstruction};
+    use solana_signature::Signature;
+    use solana_transaction::versioned::VersionedTransaction;
+
+    use super::*;
+
+    pub(in super::super) fn key(name: u8) -> Pubkey {
+        Pubkey::from([name; 32])
+    }
+
+    pub(in super::super) fn account(lamports: u64, owner: u8) -> AccountSharedData {
+        AccountSharedData::new(lamports, 3, &key(owner))
+    }
+
+    /// A transaction that is called `name`, has these account keys and then this loaded one, and gave every account of
+    /// `changed` so many lamports and this owner.
+    pub(in super::super) fn record(name: u8, keys: &[u8], loaded: u8, changed: &[(u8, u64, u8)]) -> Record {
+        let message = Message {
+            header: MessageHeader {
+                num_required_signatures: 1,
+                ..MessageHeader::default()
+            },
+            account_keys: keys.iter().map(|name| key(*name)).collect(),
+            ..Message::default()
+        };
+        let past = PastTransaction {
+            slot: 0,
+            index: Some(name.into()),
+            block_time: Some(7),
+            transaction: VersionedTransaction {
+                signatures: vec![Signature::from([name; 64])],
+                message: VersionedMessage::Legacy(message),
+            },
+            outcome: outcome(loaded),
+        };
+        let diffs = changed.iter().map(|(name, lamports, owner)| AccountDiff {
+            address: key(*name),
+            before: None,
+            after: Some(account(*lamports, *owner)),
+        });
+        Record::new(Arc::new(past), diffs.collect())
+    }
+
+    fn outcome(loaded: u8) -> Outcome {
+        Outcome {
+            status: Ok(()),
+            fee: 5000,
+            pre_balances: Vec::new(),
+            post_balances: Vec::new(),
+            pre_token_balances: None,
+            post_token_balances: None,
+            logs: Some(vec!["Program log: hi".to_owned()]),
+            inner_instructions: None,
+            return_data: None,
+            compute_units: Some(1),
+            loaded_addresses: Some(LoadedAddresses {
+                writable: vec![key(loaded)],
+                readonly: Vec::new(),
+            }),
+            cost_units: None,
+        }
+    }
+
+    #[test]
+    fn mentions_static_and_loaded_keys() {
+        let record = record(1, &[1, 2], 3, &[]);
+        assert!([1, 2, 3].iter().all(|name| record.mentions(&[key(9), key(*name)])));
+        assert!(!record.mentions(&[key(4)]));
+    }
+
+    #[test]
+    fn lists_changes_in_the_order_of_the_keys() {
+        let record = record(1, &[9, 2], 5, &[(2, 1, 0), (5, 1, 0), (9, 1, 0)]);
+        let order: Vec<_> = record.diffs.iter().map(|diff| diff.address).collect();
+        assert_eq!(order, [key(9), key(2), key(5)]);
+    }
+
+    #[test]
+    fn knows_a_vote() {
+        let mut past = (*record(1, &[1], 2, &[]).transaction).clone();
+        let vote_of = |past: &PastTransaction| Record::new(Arc::new(past.clone()), Vec::new()).is_vote();
+        assert!(!vote_of(&past));
+        let message = Message {
+            account_keys: vec![key(1), vote::ID],
+            instructions: vec![CompiledInstruction::new_from_raw_parts(1, Vec::new(), Vec::new())],
+            ..Message::default()
+        };
+        past.transaction.message = VersionedMessage::Legacy(message);
+        assert!(vote_of(&past));
+        past.transaction.signatures = vec![Signature::default(); 3];
+        assert!(!vote_of(&past));
+    }
+}

@@ -1,0 +1,204 @@
+//! What a client asks for over its data connection.
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+use simulator_api::{AddressType, SubscribeOptions};
+use simulator_archive::model::Slot;
+use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
+use solana_pubkey::Pubkey;
+use solana_rpc_client_types::config::RpcTransactionLogsFilter;
+use solana_signature::Signature;
+use solana_transaction_status::UiTransactionEncoding;
+
+use super::slots::Start;
+use super::subscriptions::Subject;
+use super::topic::{AccountTopic, Kind, Topic, Which, Whose};
+use crate::rpc::{Params, RpcError};
+
+/// One message of a client.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// How the answer is named; absent from the answer to what is no request.
+    pub(super) id: Option<Box<RawValue>>,
+    pub(super) call: Result<Call, RpcError>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Call {
+    Subscribe(Subject, Start),
+    Unsubscribe(Kind, u64),
+}
+
+/// Most addresses in one filter.
+const MAX_MENTIONS: usize = 256;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    method: String,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+impl Request {
+    /// Reads a message.
+    pub(super) fn from_json(text: &str) -> Self {
+        match serde_json::from_str::<Envelope<'_>>(text) {
+            Ok(envelope) => Self {
+                id: envelope.id.map(ToOwned::to_owned),
+                call: call(&envelope.method, Params::new(envelope.params)),
+            },
+            Err(error) => Self::unreadable(if error.is_data() {
+                RpcError::invalid_request(&error.to_string())
+            } else {
+                RpcError::parse(&error)
+            }),
+        }
+    }
+
+    /// A message that is no request.
+    pub(super) fn unreadable(error: RpcError) -> Self {
+        Self {
+            id: None,
+            call: Err(error),
+        }
+    }
+}
+
+fn call(method: &str, params: Params<'_>) -> Result<Call, RpcError> {
+    let named = |suffix| {
+        let name = method.strip_suffix(suffix)?;
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    };
+    if let Some(kind) = named("Unsubscribe") {
+        return Ok(Call::Unsubscribe(kind, params.required(0, "a subscription id")?));
+    }
+    let kind = named("Subscribe").ok_or_else(|| RpcError::method_not_found(method))?;
+    let options = options(params, kind.options_index())?;
+    let subject = Subject {
+        kind,
+        topic: topic(kind, params, &options)?,
+        compression: options.compression,
+    };
+    Ok(Call::Subscribe(subject, start(kind, &options)))
+}
+
+fn topic(kind: Kind, params: Params<'_>, options: &SubscribeOptions) -> Result<Topic, RpcError> {
+    Ok(match kind {
+        Kind::Account => Topic::Accounts(account_topic(Whose::Account(pubkey(params)?), params, options)?),
+        Kind::Program => {
+            refuse_filters(params)?;
+            Topic::Accounts(account_topic(Whose::Program(pubkey(params)?), params, options)?)
+        }
+        Kind::AccountDiff => Topic::Diffs(match options.address_type {
+            Some(AddressType::Program) => Whose::Program(pubkey(params)?),
+            None => Whose::Account(pubkey(params)?),
+        }),
+        Kind::Logs => Topic::Logs(which(params)?),
+        Kind::Root => Topic::Roots,
+        Kind::Signature => Topic::Signature(signature(params)?),
+        Kind::Slot => Topic::Slots,
+        Kind::SlotsUpdates => Topic::SlotsUpdates,
+        Kind::Transaction => {
+            let encoding = config_key(params, "encoding")?.unwrap_or(UiTransactionEncoding::Json);
+            Topic::Transactions(which(params)?, encoding)
+        }
+    })
+}
+
+impl Kind {
+    /// Where its options stand: those that take no other parameter have them first.
+    fn options_index(self) -> usize {
+        match self {
+            Self::Root | Self::Slot | Self::SlotsUpdates => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// Options are read one by one: a malformed one counts as absent. A place to resume from is the exception, because to
+/// ignore it would repeat or skip without a word.
+fn options(params: Params<'_>, index: usize) -> Result<SubscribeOptions, RpcError> {
+    let Some(raw) = params.optional::<Box<RawValue>>(index, "options")? else {
+        return Ok(SubscribeOptions::default());
+    };
+    let parsed = SubscribeOptions::from_json(raw.get());
+    let parsed = parsed.map_err(|error| RpcError::invalid_params(format!("Invalid params: {error}")))?;
+    let is_place = |path: &str| path.starts_with("replayAfter") || path.starts_with("replayFromSlot");
+    match parsed.rejected.iter().find(|error| is_place(error.path())) {
+        Some(error) => Err(RpcError::invalid_params(format!("Invalid params: {error}"))),
+        None => Ok(parsed.options),
+    }
+}
+
+fn start(kind: Kind, options: &SubscribeOptions) -> Start {
+    match (options.replay_after, options.replay_from_slot) {
+        (Some(cursor), _) => Start::After(cursor),
+        (None, Some(slot)) => Start::From(Slot::try_from(slot).unwrap_or_default()),
+        (None, None) if kind.begins_with_history() => Start::Oldest,
+        (None, None) => Start::Now,
+    }
+}
+
+fn account_topic(whose: Whose, params: Params<'_>, options: &SubscribeOptions) -> Result<AccountTopic, RpcError> {
+    Ok(AccountTopic {
+        whose,
+        encoding: config_key(params, "encoding")?.unwrap_or(UiAccountEncoding::Binary),
+        slice: config_key::<UiDataSliceConfig>(params, "dataSlice")?,
+        is_intra_slot: options.intra_slot_updates,
+    })
+}
+
+/// To ignore filters would tell of accounts that were not asked for.
+fn refuse_filters(params: Params<'_>) -> Result<(), RpcError> {
+    match config_key::<Vec<IgnoredAny>>(params, "filters")? {
+        Some(filters) if !filters.is_empty() => Err(RpcError::invalid_params(
+            "filters are not supported by programSubscribe; filter what arrives",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn which(params: Params<'_>) -> Result<Which, RpcError> {
+    let addresses = match params.required(0, "a filter")? {
+        RpcTransactionLogsFilter::All => return Ok(Which::AllButVotes),
+        RpcTransactionLogsFilter::AllWithVotes => return Ok(Which::All),
+        RpcTransactionLogsFilter::Mentions(addresses) => addresses,
+    };
+    if addresses.is_empty() || addresses.len() > MAX_MENTIONS {
+        return Err(RpcError::invalid_params(format!(
+            "Invalid params: mentions should have 1 to {MAX_MENTIONS} addresses"
+        )));
+    }
+    let addresses = addresses.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+    Ok(Which::Mentioning(addresses))
+}
+
+fn pubkey(params: Params<'_>) -> Result<Pubkey, RpcError> {
+    parse(&params.required::<String>(0, "an address")?)
+}
+
+fn signature(params: Params<'_>) -> Result<Signature, RpcError> {
+    parse(&params.required::<String>(0, "a signature")?)
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, RpcError> {
+    text.parse()
+        .map_err(|error| RpcError::invalid_params(format!("Invalid param: {error}")))
+}
+
+/// One key of Solana's own options; null counts as absent.
+fn config_key<T: DeserializeOwned>(params: Params<'_>, key: &str) -> Result<Option<T>, RpcError> {
+    let config: Option<serde_json::Map<String, serde_json::Value>> = params.optional(1, "options")?;
+    let value = config
+        .and_then(|mut config| config.remove(key))
+        .filter(|value| !value.is_null());
+    let read = value.map(serde_json::from_value).transpose();
+    read.map_err(|error| RpcError::invalid_params(format!("Invalid params: {key}: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

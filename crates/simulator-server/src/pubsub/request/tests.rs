@@ -1,0 +1,107 @@
+use serde_json::{Value, json};
+use simulator_api::{Compression, Cursor};
+
+use super::*;
+
+const PROGRAM: &str = "Stake11111111111111111111111111111111111111";
+
+fn read(method: &str, params: &Value) -> Result<Call, RpcError> {
+    Request::from_json(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()).call
+}
+
+fn subscribe(method: &str, params: &Value) -> (Subject, Start) {
+    match read(method, params) {
+        Ok(Call::Subscribe(subject, start)) => (subject, start),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn error(method: &str, params: &Value) -> (i64, String) {
+    let error = read(method, params).unwrap_err();
+    (error.code, error.message)
+}
+
+fn program() -> Pubkey {
+    PROGRAM.parse().unwrap()
+}
+
+#[test]
+fn reads_what_the_published_clients_send() {
+    let mentioning = Which::Mentioning(vec![program()]);
+    let commitment = json!({"commitment": "confirmed"});
+    let (transactions, start) = subscribe("transactionSubscribe", &json!([{"mentions": [PROGRAM]}, commitment]));
+    let expected = Topic::Transactions(mentioning.clone(), UiTransactionEncoding::Json);
+    assert_eq!((transactions.topic, start), (expected, Start::Oldest));
+    let (logs, start) = subscribe("logsSubscribe", &json!([{"mentions": [PROGRAM]}, commitment]));
+    assert_eq!((logs.topic, start), (Topic::Logs(mentioning), Start::Now));
+    let (one, _) = subscribe("accountDiffSubscribe", &json!([PROGRAM]));
+    assert_eq!(one.topic, Topic::Diffs(Whose::Account(program())));
+    let options = json!({"address_type": "program", "compression": "zstd"});
+    let (all, _) = subscribe("accountDiffSubscribe", &json!([PROGRAM, options]));
+    assert_eq!(all.topic, Topic::Diffs(Whose::Program(program())));
+    assert_eq!(all.compression, Some(Compression::Zstd));
+    let options = json!({"encoding": "base64", "commitment": "confirmed", "intraSlotUpdates": true});
+    let (account, _) = subscribe("accountSubscribe", &json!([PROGRAM, options]));
+    let expected = AccountTopic {
+        whose: Whose::Account(program()),
+        encoding: UiAccountEncoding::Base64,
+        slice: None,
+        is_intra_slot: true,
+    };
+    assert_eq!(account.topic, Topic::Accounts(expected));
+    for params in [Value::Null, json!([])] {
+        assert_eq!(subscribe("slotSubscribe", &params).0.topic, Topic::Slots);
+    }
+    let unsubscribe = read("logsUnsubscribe", &json!([3])).unwrap();
+    assert_eq!(unsubscribe, Call::Unsubscribe(Kind::Logs, 3));
+}
+
+#[test]
+fn reads_where_to_resume() {
+    let cursor = json!({"slot": 9, "index": 2});
+    for (options, expected) in [
+        (json!({"replayFromSlot": 7}), Start::From(7)),
+        (json!({"replayFromSlot": -7}), Start::From(0)),
+        (json!({"replayFromSlot": 7, "compression": "gzip"}), Start::From(7)),
+        (
+            json!({"replayFromSlot": 7, "replayAfter": cursor}),
+            Start::After(Cursor { slot: 9, index: 2 }),
+        ),
+    ] {
+        let (subject, start) = subscribe("accountDiffSubscribe", &json!([PROGRAM, options]));
+        assert_eq!((subject.compression, start), (None, expected), "{options}");
+    }
+    assert_eq!(
+        subscribe("slotSubscribe", &json!([{"replayFromSlot": 3}])).1,
+        Start::From(3)
+    );
+    for options in [json!({"replayAfter": 7}), json!({"replayFromSlot": "7"})] {
+        let (code, message) = error("accountDiffSubscribe", &json!([PROGRAM, options]));
+        assert!(code == -32602 && message.contains("replay"), "{message}");
+    }
+}
+
+#[test]
+fn refuses_by_name() {
+    for method in ["actionSubscribe", "blockSubscribe", "getSlot", "actionUnsubscribe"] {
+        let (code, message) = error(method, &json!([null, {}]));
+        assert!(code == -32601 && message.contains(method), "{message}");
+    }
+    assert_eq!(error("logsSubscribe", &json!([{"mentions": []}])).0, -32602);
+    assert_eq!(error("logsSubscribe", &json!([{"mentions": ["zzz"]}])).0, -32602);
+    assert_eq!(error("logsSubscribe", &json!(["everything"])).0, -32602);
+    assert_eq!(error("accountDiffSubscribe", &json!([])).0, -32602);
+    assert_eq!(error("slotUnsubscribe", &json!(["x"])).0, -32602);
+    let filters = json!([PROGRAM, {"filters": [{"dataSize": 165}]}]);
+    let (code, message) = error("programSubscribe", &filters);
+    assert!(code == -32602 && message.contains("filters"), "{message}");
+}
+
+#[test]
+fn answers_garbage() {
+    let code = |text: &str| Request::from_json(text).call.unwrap_err().code;
+    assert_eq!(code("{"), -32700);
+    assert_eq!(code("7"), -32600);
+    assert_eq!(code("[]"), -32600);
+    assert_eq!(code(r#"{"id": 1}"#), -32600);
+}

@@ -1,0 +1,329 @@
+//! The slots that a session keeps for its subscribers, and who has read how much of them. No waiting.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::size_of;
+use std::sync::Arc;
+
+use simulator_api::Cursor;
+use simulator_archive::model::{Block, Slot};
+
+use super::record::Record;
+
+/// How much a session's data may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataLimits {
+    /// Bytes that are kept, about; the worker pauses when a connection has not read them.
+    pub(crate) log_bytes: usize,
+    /// Bytes of notifications that are kept for the next connection that needs the same.
+    pub(crate) cache_bytes: usize,
+    /// Connections at a time.
+    pub(crate) connections: usize,
+}
+
+/// What opens a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SlotHead {
+    pub(crate) slot: Slot,
+    pub(crate) parent: Slot,
+    /// The block's time in seconds.
+    pub(crate) block_time: Option<i64>,
+}
+
+/// A place in the log: before an entry of a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) slot: Slot,
+    pub(super) entry: usize,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// A slot was opened; the first entry of every slot.
+    Opened(SlotHead),
+    /// A transaction was executed.
+    Transaction(Arc<Record>),
+    /// The slot was closed; the last entry, with all transactions before it.
+    Closed(SlotHead, Arc<Vec<Arc<Record>>>),
+}
+
+/// What a reader finds.
+#[derive(Clone, Debug)]
+pub(super) enum Next {
+    /// The first entry at or after where it stands, and where that is.
+    Entry(Position, Entry),
+    /// Nothing, now or ever.
+    End,
+}
+
+/// Where a subscription wants to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// With the oldest that there is.
+    Oldest,
+    /// With what comes next.
+    Now,
+    /// With this slot.
+    From(Slot),
+    /// After this notification.
+    After(Cursor),
+}
+
+/// Where a subscription begins to read. It reads its first slot from its beginning, because it has to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begin {
+    pub(super) position: Position,
+    /// What it reads and does not tell.
+    pub(super) silent: Silent,
+}
+
+/// What a subscription reads and does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silent {
+    Nothing,
+    /// Everything before this entry.
+    Before(Position),
+    /// Everything up to this notification.
+    Through(Cursor),
+}
+
+/// Why a subscription cannot begin where it wants to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("what follows there is not retained any more; the oldest cursor is slot {}, index {}", oldest.slot, oldest.index)]
+    NotRetained { oldest: Cursor },
+    #[error("the session has ended")]
+    Ended,
+}
+
+/// The slots of a session and who reads them.
+#[derive(Debug)]
+pub(super) struct Slots {
+    slots: VecDeque<SlotLog>,
+    bytes: usize,
+    limits: DataLimits,
+    /// The newest slot that was forgotten.
+    forgotten: Option<Slot>,
+    /// What each connection has not been sent yet begins here; none for one that waits for nothing.
+    readers: BTreeMap<u64, Option<Position>>,
+    next_reader: u64,
+    phase: Phase,
+}
+
+/// Whether a log grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Growing,
+    /// Nothing is added any more.
+    Sealed,
+    /// And nobody new may read.
+    Ended,
+}
+
+#[derive(Debug)]
+struct SlotLog {
+    head: SlotHead,
+    records: Arc<Vec<Arc<Record>>>,
+    bytes: usize,
+    is_closed: bool,
+}
+
+impl SlotHead {
+    /// The head of a block's slot.
+    pub(crate) fn of(block: &Block) -> Self {
+        Self {
+            slot: block.slot,
+            parent: block.parent_slot,
+            block_time: block.block_time,
+        }
+    }
+}
+
+impl Position {
+    /// Where to go on after this entry.
+    pub(super) fn after(self, entry: &Entry) -> Self {
+        match entry {
+            Entry::Opened(_) | Entry::Transaction(_) => Self {
+                entry: self.entry + 1,
+                ..self
+            },
+            Entry::Closed(..) => Self {
+                slot: self.slot + 1,
+                entry: 0,
+            },
+        }
+    }
+}
+
+impl Slots {
+    pub(super) fn new(limits: DataLimits) -> Self {
+        Self {
+            slots: VecDeque::new(),
+            bytes: 0,
+            limits,
+            forgotten: None,
+            readers: BTreeMap::new(),
+            next_reader: 0,
+            phase: Phase::Growing,
+        }
+    }
+
+    pub(super) fn open(&mut self, head: SlotHead) {
+        self.slots.push_back(SlotLog {
+            head,
+            records: Arc::default(),
+            bytes: size_of::<SlotLog>(),
+            is_closed: false,
+        });
+        self.bytes += size_of::<SlotLog>();
+        self.forget();
+    }
+
+    pub(super) fn add(&mut self, record: Record) {
+        let Some(open) = self.slots.back_mut().filter(|slot| !slot.is_closed) else {
+            return;
+        };
+        let size = record.size();
+        open.bytes += size;
+        self.bytes += size;
+        Arc::make_mut(&mut open.records).push(Arc::new(record));
+        self.forget();
+    }
+
+    pub(super) fn close(&mut self) {
+        if let Some(open) = self.slots.back_mut() {
+            open.is_closed = true;
+        }
+    }
+
+    /// Nothing will be added any more.
+    pub(super) fn seal(&mut self) {
+        if self.phase == Phase::Growing {
+            self.phase = Phase::Sealed;
+        }
+    }
+
+    /// Only those who read now may read to the end.
+    pub(super) fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.limits.log_bytes = 0;
+        self.forget();
+    }
+
+    /// The number of a new reader, if there is a place for one.
+    pub(super) fn add_reader(&mut self) -> Option<u64> {
+        if self.readers.len() >= self.limits.connections {
+            return None;
+        }
+        let id = self.next_reader;
+        self.next_reader += 1;
+        self.readers.insert(id, None);
+        Some(id)
+    }
+
+    pub(super) fn remove_reader(&mut self, id: u64) {
+        self.readers.remove(&id);
+        self.forget();
+    }
+
+    /// Keeps everything from here on for a reader.
+    pub(super) fn hold(&mut self, id: u64, position: Option<Position>) {
+        self.readers.insert(id, position);
+        self.forget();
+    }
+
+    /// Finds where a subscription of a reader begins, and keeps what follows there as well.
+    pub(super) fn start(&mut self, id: u64, start: Start) -> Result<Begin, StartError> {
+        let begin = self.begin(start)?;
+        let held = self.readers.entry(id).or_default();
+        *held = Some(held.map_or(begin.position, |held| held.min(begin.position)));
+        Ok(begin)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        let has_read = |position: &Position| self.next(*position).is_none();
+        self.phase != Phase::Growing
+            || self.bytes <= self.limits.log_bytes
+            || self.readers.values().flatten().all(has_read)
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.phase != Phase::Growing && self.readers.values().all(Option::is_none)
+    }
+
+    pub(super) fn next(&self, position: Position) -> Option<Next> {
+        let first = self.slots.partition_point(|slot| slot.head.slot < position.slot);
+        for log in self.slots.range(first..) {
+            let slot = log.head.slot;
+            let entry = if slot == position.slot { position.entry } else { 0 };
+            if let Some(found) = log.entry(entry) {
+                return Some(Next::Entry(Position { slot, entry }, found));
+            }
+        }
+        (self.phase != Phase::Growing).then_some(Next::End)
+    }
+
+    /// Forgets the oldest slots that do not fit and that nobody reads. The newest one stays.
+    fn forget(&mut self) {
+        let needed = self.readers.values().flatten().map(|position| position.slot).min();
+        let is_needed = |slot: Slot| needed.is_some_and(|needed| slot >= needed);
+        while self.bytes > self.limits.log_bytes && self.slots.len() > 1 {
+            let Some(oldest) = self.slots.pop_front_if(|oldest| !is_needed(oldest.head.slot)) else {
+                return;
+            };
+            self.bytes -= oldest.bytes;
+            self.forgotten = Some(oldest.head.slot);
+        }
+    }
+
+    fn begin(&self, start: Start) -> Result<Begin, StartError> {
+        if self.phase == Phase::Ended {
+            return Err(StartError::Ended);
+        }
+        let at = |slot| Position { slot, entry: 0 };
+        let (position, silent) = match start {
+            Start::Oldest => (at(self.oldest().slot), Silent::Nothing),
+            Start::From(slot) => (at(slot), Silent::Nothing),
+            Start::After(cursor) => (at(cursor.slot), Silent::Through(cursor)),
+            Start::Now => {
+                let now = self.now();
+                (at(now.slot), Silent::Before(now))
+            }
+        };
+        let is_lost = start != Start::Now && self.forgotten.is_some_and(|forgotten| position.slot <= forgotten);
+        if is_lost {
+            return Err(StartError::NotRetained { oldest: self.oldest() });
+        }
+        Ok(Begin { position, silent })
+    }
+
+    fn oldest(&self) -> Cursor {
+        let slot = self.slots.front().map_or(0, |slot| slot.head.slot);
+        Cursor { slot, index: 0 }
+    }
+
+    /// After everything that there is.
+    fn now(&self) -> Position {
+        self.slots.back().map_or_else(Position::default, |slot| Position {
+            slot: slot.head.slot,
+            entry: slot.entries(),
+        })
+    }
+}
+
+impl SlotLog {
+    fn entry(&self, index: usize) -> Option<Entry> {
+        let Some(record) = index.checked_sub(1) else {
+            return Some(Entry::Opened(self.head));
+        };
+        match self.records.get(record) {
+            Some(record) => Some(Entry::Transaction(Arc::clone(record))),
+            None => (self.is_closed && record == self.records.len())
+                .then(|| Entry::Closed(self.head, Arc::clone(&self.records))),
+        }
+    }
+
+    fn entries(&self) -> usize {
+        1 + self.records.len() + usize::from(self.is_closed)
+    }
+}
