@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use bon::Builder;
 use simulator_api::replay::OutcomeDetail;
 use simulator_api::{
-    AgentParams, Capability, CreateBacktestSessionRequest, CreateSessionParams, DiscoveryFilter, FeatureSelection,
+    AgentParams, Capability, CreateBacktestSessionRequest, CreateSessionParams, DiagnosticProbe, DiscoveryFilter,
+    FeatureSelection, RerouteParams, SessionName,
 };
 use solana_address::Address;
 
@@ -51,6 +52,18 @@ pub struct CreateSession {
     /// Transactions to announce before they are executed.
     #[builder(default)]
     pub discoveries: Vec<DiscoveryFilter>,
+    /// Whether only the states of accounts are replayed and no transaction is executed.
+    #[builder(default)]
+    pub replay_account_state: bool,
+    /// Scheduled actions as they travel: base64 of zstd of a JSON array of
+    /// [`ScheduledAction`](simulator_api::ScheduledAction).
+    #[builder(into)]
+    pub actions: Option<String>,
+    /// Rerouting of swaps.
+    pub reroute: Option<RerouteParams>,
+    /// Probes of markets.
+    #[builder(default)]
+    pub diagnostic_probes: Vec<DiagnosticProbe>,
     /// Whether the session pauses before the first transaction of its first slot, so that changes of accounts and
     /// programs take effect from there on. Needs a server with the capability `startPaused`.
     #[builder(default)]
@@ -60,6 +73,8 @@ pub struct CreateSession {
     /// What the session records of each transaction, to be read as [outcomes](crate::rpc::RpcEndpoint). Needs a server
     /// with the capability `outcomes`; `None` records nothing.
     pub outcomes: Option<OutcomeDetail>,
+    /// A name for the session, or for all of a parallel request. It can never be used again.
+    pub name: Option<SessionName>,
     /// The name under which the server knows this request, so that repeating it makes no second session. `None` draws
     /// one for each request.
     #[builder(into)]
@@ -92,10 +107,13 @@ impl CreateSession {
             extra_compute_units: self.extra_compute_units,
             agents: self.agents,
             discoveries: self.discoveries,
+            replay_account_state: self.replay_account_state,
+            actions: self.actions,
+            reroute: self.reroute,
+            diagnostic_probes: self.diagnostic_probes,
             start_paused: self.start_paused,
             features: self.features,
             outcomes: self.outcomes,
-            ..CreateSessionParams::default()
         })
     }
 
@@ -107,11 +125,12 @@ impl CreateSession {
     pub fn into_request(mut self) -> BacktestClientResult<CreateBacktestSessionRequest> {
         let parallel = self.parallel;
         let create_token = self.create_token.take().unwrap_or_else(unique_name);
+        let name = self.name.take();
         let request = self.into_params()?;
         Ok(CreateBacktestSessionRequest {
             request,
             parallel,
-            name: None,
+            name,
             create_token: Some(create_token),
         })
     }
@@ -194,5 +213,21 @@ mod tests {
             ..create
         };
         assert_eq!(token(&named), "mine");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_sent() {
+        let create = CreateSession::builder()
+            .start_slot(1)
+            .end_slot(2)
+            .replay_account_state(true)
+            .actions("KLUv")
+            .name("Nightly-7".parse().unwrap())
+            .parallel(true)
+            .build();
+        let request = create.into_request().unwrap();
+        assert_eq!(request.name.unwrap().as_str(), "nightly-7");
+        assert!(request.parallel && request.request.replay_account_state);
+        assert_eq!(request.request.actions.as_deref(), Some("KLUv"));
     }
 }

@@ -56,6 +56,8 @@ pub struct ContinueResult {
     pub stop: Option<StopReason>,
     /// The totals that came with the end of the range, if the session was created to send them.
     pub summary: Option<SessionSummary>,
+    /// Reports of the session's agents, if it had any and has completed.
+    pub agent_stats: Option<Vec<AgentStatsReport>>,
 }
 
 impl AdvanceState {
@@ -115,6 +117,7 @@ impl From<AdvanceState> for ContinueResult {
             completed: matches!(state.stop, Some(StopReason::Completed)),
             stop: state.stop,
             summary: state.summary,
+            agent_stats: state.agent_stats,
         }
     }
 }
