@@ -48,6 +48,12 @@ pub enum BacktestClientError {
         /// The limit that was reached.
         duration: Duration,
     },
+    /// The server has gone silent: not even a ping was answered. The connection counts as dead.
+    #[error("the server has been silent for {silence:?}: the connection counts as dead")]
+    Unresponsive {
+        /// How long nothing arrived.
+        silence: Duration,
+    },
     /// A request has no JSON form.
     #[error("the request could not be encoded")]
     SerializeRequest {
@@ -163,7 +169,7 @@ impl BacktestClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Connect { source, .. } | Self::WebSocket { source, .. } => source.is_retryable(),
-            Self::Timeout { .. } | Self::Closed { .. } => true,
+            Self::Timeout { .. } | Self::Closed { .. } | Self::Unresponsive { .. } => true,
             Self::Remote(error) => matches!(error, BacktestError::SessionOwnershipBusy { .. }),
             Self::Http { source, .. } => source.is_retryable(),
             Self::Rpc(error) => error.is_retryable(),

@@ -7,9 +7,14 @@
 //!
 //! * **No event is lost to a call that waits for another one.** It stays unread and in order.
 //! * **Every wait is bounded** if a limit is given, and every [limit](Limits) has a name. A call that runs into one, or
-//!   is cancelled, has lost nothing.
+//!   is cancelled, has lost nothing. A server that has gone away without a word is noticed, limit or not.
+//! * **No match is passed unseen.** Stepping from [match to match](BacktestSession::advance_to_discovery) holds every
+//!   announcement until the session stands before it, or says that it could not be stopped there.
 //! * **A `simulationError` is an event**, never a failure of a call: it is about one transaction.
 //! * **Errors are typed**, keep their causes, and say whether trying again can help.
+//!
+//! Nothing here prints. What a session's agents earned comes with the end of its range, as
+//! [`ContinueResult::agent_stats`]; there is no `report_agent_pnl`.
 //!
 //! The rules of the conversation are in [`machine`], without any I/O; the network is behind [`transport::Connector`].
 
@@ -40,7 +45,9 @@ pub use error::{BacktestClientError, BacktestClientResult, InvalidParams};
 pub use http::HttpError;
 pub use injection::{ProgramModError, build_program_injection, modify_program_via_rpc};
 pub use limits::Limits;
-pub use machine::{AdvanceState, ContinueResult, StopReason};
+pub use machine::{
+    AdvanceState, ContinueResult, DiscoveryPause, DiscoveryStep, DiscoveryStepResult, MissedDiscovery, StopReason,
+};
 pub use ranges::{ParseRangeBoundError, RangeBound, filter_ranges};
 pub use session::{BacktestSession, ReadyOutcome};
 pub use simulator_api::usage::{ComputeTotals, SessionCounts, UsageReport};

@@ -16,8 +16,19 @@ pub struct Limits {
     /// Longest time for a WebSocket connect: TCP, TLS and HTTP upgrade. Default 10 s.
     pub connect_timeout: Duration,
     /// Longest time without a message while a call waits for one, where the call does not name its own; `None` waits
-    /// for as long as the connection lasts. Default `None`.
+    /// for as long as the connection is alive. Default `None`.
     pub request_timeout: Option<Duration>,
+    /// Silence of the server, while a call waits for it, after which the session sends a ping, and again each time it
+    /// has passed; `None` sends none. Default 15 s.
+    pub ping_interval: Option<Duration>,
+    /// Longest silence of the server, while a call waits for it: without any frame for so long, a pong included, the
+    /// connection counts as dead. A ping has always gone unanswered for a `ping_interval` before; where none are sent,
+    /// the silence of one call counts. `None` waits for as long as the connection lasts. Default 45 s.
+    pub silence_timeout: Option<Duration>,
+    /// How long a step to the next [discovery](crate::BacktestSession::advance_to_discovery) waits at a pause for the
+    /// server to say whether there is one, before it lets the session run on; `None` waits for as long as it takes.
+    /// Default 10 s.
+    pub discovery_settle: Option<Duration>,
     /// Longest time for one HTTP call, JSON-RPC included, from the connect to the last byte. Default 30 s.
     pub http_timeout: Duration,
     /// Longest time for closing a session, from the request to the last frame. Default 5 s.
@@ -40,6 +51,9 @@ impl Default for Limits {
         Self {
             connect_timeout: Duration::from_secs(10),
             request_timeout: None,
+            ping_interval: Some(Duration::from_secs(15)),
+            silence_timeout: Some(Duration::from_secs(45)),
+            discovery_settle: Some(Duration::from_secs(10)),
             http_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             unread_events: 65_536,

@@ -73,7 +73,9 @@ fn is_out_of_reach(error: &BacktestClientError) -> bool {
 /// Whether the server could not be reached any more. What the server answered, however bad, is not that.
 pub(crate) fn is_lost(error: &BacktestClientError) -> bool {
     match error {
-        BacktestClientError::WebSocket { .. } | BacktestClientError::Closed { .. } => true,
+        BacktestClientError::WebSocket { .. }
+        | BacktestClientError::Closed { .. }
+        | BacktestClientError::Unresponsive { .. } => true,
         BacktestClientError::Http { source, .. } => is_lost_request(source),
         BacktestClientError::Rpc(error) => is_lost_call(error),
         error => is_out_of_reach(error),

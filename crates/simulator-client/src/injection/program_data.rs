@@ -91,7 +91,7 @@ mod tests {
     const ELF: &[u8] = b"\x7fELF";
 
     #[test]
-    fn the_elf_begins_at_byte_45_with_and_without_an_authority() {
+    fn w8_the_elf_begins_at_byte_45_with_and_without_an_authority() {
         let authority = Address::new_from_array([7; 32]);
         for authority in [None, Some(&authority)] {
             let bytes = build_programdata_bytes(ELF, 9, authority);

@@ -1,6 +1,5 @@
 //! The state of one control conversation.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use simulator_api::{
@@ -9,22 +8,34 @@ use simulator_api::{
 };
 use thiserror::Error;
 
+use super::discovery::Discoveries;
 use super::request_ids::RequestIds;
+use super::unread::{Scan, Unread, UnreadEvents};
 use super::{Arrival, Phase, SequenceCursor, Verdict, Wait};
 
 /// One client's conversation with one session.
 #[derive(Debug)]
 pub struct Conversation {
-    phase: Phase,
+    pub(super) phase: Phase,
     paused: Option<PausedEvent>,
-    cursor: SequenceCursor,
-    unread: VecDeque<Unread>,
+    numbering: Numbering,
+    pub(super) unread: UnreadEvents,
+    pub(super) discoveries: Discoveries,
     unread_limit: usize,
     requests_sent: u64,
     /// The value of `requests_sent` from which on events belong to the current step.
-    step_began: u64,
+    pub(super) step_began: u64,
     capabilities: Vec<Capability>,
     request_ids: RequestIds,
+}
+
+/// What the numbers beside the events count.
+#[derive(Clone, Copy, Debug)]
+enum Numbering {
+    /// The events of the one session.
+    Session(SequenceCursor),
+    /// The events of several sessions, each on its own, so that nothing follows from their order.
+    Several,
 }
 
 /// An event on its way to the caller.
@@ -44,10 +55,6 @@ pub enum Reply {
     /// What the call wanted will not come.
     Refusal(BacktestResponse),
 }
-
-/// How far a waiting call has looked. Each call starts with a new one.
-#[derive(Debug, Default)]
-pub struct Scan(usize);
 
 /// What a call that waits for readiness found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,31 +90,33 @@ pub enum ProtocolError {
     },
 }
 
-#[derive(Debug)]
-struct Unread {
-    event: SequencedResponse,
-    /// How many requests had been sent when it arrived.
-    after_requests: u64,
-}
-
 impl Conversation {
     /// A conversation that begins with a create request. At most `unread_limit` events wait while a call looks for
     /// another one; `id_prefix` begins the ids of its requests.
     pub fn creating(unread_limit: usize, id_prefix: String) -> Self {
-        Self::new(Phase::Starting, None, unread_limit, id_prefix)
+        let numbering = Numbering::Session(SequenceCursor::default());
+        Self::new(Phase::Starting, numbering, unread_limit, id_prefix)
+    }
+
+    /// A conversation that begins with a create request for several sessions. Their events arrive in envelopes with
+    /// numbers of their own; whoever reads them follows each session.
+    pub fn creating_several(unread_limit: usize, id_prefix: String) -> Self {
+        Self::new(Phase::Starting, Numbering::Several, unread_limit, id_prefix)
     }
 
     /// A conversation that begins with an attach request behind the event `last_sequence`.
     pub fn attaching(last_sequence: Option<u64>, unread_limit: usize, id_prefix: String) -> Self {
-        Self::new(Phase::Attached, last_sequence, unread_limit, id_prefix)
+        let numbering = Numbering::Session(SequenceCursor::after(last_sequence));
+        Self::new(Phase::Attached, numbering, unread_limit, id_prefix)
     }
 
-    fn new(phase: Phase, last_sequence: Option<u64>, unread_limit: usize, id_prefix: String) -> Self {
+    fn new(phase: Phase, numbering: Numbering, unread_limit: usize, id_prefix: String) -> Self {
         Self {
             phase,
             paused: None,
-            cursor: SequenceCursor::after(last_sequence),
-            unread: VecDeque::new(),
+            numbering,
+            unread: UnreadEvents::default(),
+            discoveries: Discoveries::new(unread_limit),
             unread_limit,
             requests_sent: 0,
             step_began: 0,
@@ -138,9 +147,12 @@ impl Conversation {
 
     /// The number of the last event up to which the caller has read everything.
     pub fn last_sequence(&self) -> Option<u64> {
+        let Numbering::Session(cursor) = self.numbering else {
+            return None;
+        };
         match self.unread.iter().find_map(|unread| unread.event.seq_id) {
             Some(first_unread) => first_unread.checked_sub(1),
-            None => self.cursor.last(),
+            None => cursor.last(),
         }
     }
 
@@ -162,6 +174,7 @@ impl Conversation {
     /// Takes note of a request that was sent.
     pub fn on_sent(&mut self, request: &BacktestRequest) {
         self.requests_sent += 1;
+        self.discoveries.on_sent(request);
         if matches!(request, BacktestRequest::Continue(_) | BacktestRequest::ContinueTo(_)) {
             self.step_began = self.requests_sent;
             self.phase = mem::replace(&mut self.phase, Phase::Starting).after_continue();
@@ -178,13 +191,14 @@ impl Conversation {
             raw: text.to_owned(),
             source,
         })?;
-        match event.seq_id.map(|number| (number, self.cursor.observe(number))) {
-            Some((_, Arrival::Duplicate)) => Ok(()),
-            Some((received, Arrival::Gap { expected })) => {
+        match self.numbering.observe(event.seq_id) {
+            Arrival::Duplicate => Ok(()),
+            Arrival::Gap { expected } => {
+                let received = event.seq_id.unwrap_or(expected);
                 self.keep(event);
                 Err(ProtocolError::Gap { expected, received })
             }
-            Some((_, Arrival::Next)) | None => {
+            Arrival::Next => {
                 self.keep(event);
                 Ok(())
             }
@@ -196,16 +210,21 @@ impl Conversation {
         match &event.response {
             BacktestResponse::Paused(position) => self.paused = Some(*position),
             BacktestResponse::SessionCreated(opened) | BacktestResponse::SessionAttached(opened) => {
-                self.capabilities.clone_from(&opened.capabilities);
-                self.request_ids
-                    .announce(opened.capabilities.contains(&Capability::RequestId));
+                self.on_capabilities(&opened.capabilities);
             }
+            BacktestResponse::SessionsCreatedV2(created) => self.on_capabilities(&created.capabilities),
             _ => {}
         }
-        self.unread.push_back(Unread {
+        self.discoveries.on_event(&event.response);
+        self.unread.push(Unread {
             event,
             after_requests: self.requests_sent,
         });
+    }
+
+    fn on_capabilities(&mut self, capabilities: &[Capability]) {
+        self.capabilities = capabilities.to_vec();
+        self.request_ids.announce(capabilities.contains(&Capability::RequestId));
     }
 
     /// The unread events, oldest first.
@@ -215,7 +234,10 @@ impl Conversation {
 
     /// The oldest unread event, which is then read.
     pub fn next_event(&mut self) -> Option<Delivery> {
-        let Unread { event, after_requests } = self.unread.pop_front()?;
+        let Unread { event, after_requests } = self.unread.pop()?;
+        if let BacktestResponse::DiscoveryBatch(discovery) = &event.response {
+            self.discoveries.on_read(discovery);
+        }
         Some(Delivery {
             event,
             is_of_current_step: after_requests >= self.step_began,
@@ -230,12 +252,14 @@ impl Conversation {
         } else {
             self.step_began
         };
-        let verdict = |event: &BacktestResponse| match wait.judge(event) {
+        let verdict = |event: &SequencedResponse| match wait.judge(&event.response) {
             Verdict::Unrelated => None,
+            // What an attach sends again answered an earlier connection.
+            Verdict::Answer if event.replayed && wait.is_for_reply() && !event.response.is_completed() => None,
             verdict => Some(verdict),
         };
-        let (index, verdict) = self.find(since, scan, verdict)?;
-        let event = self.take(index);
+        let (index, verdict) = self.unread.find(since, scan, verdict)?;
+        let event = self.take(index, scan);
         Some(if verdict == Verdict::Answer {
             Reply::Answer(event)
         } else {
@@ -253,9 +277,7 @@ impl Conversation {
             Phase::Completed => Some(Readiness::Completed),
             Phase::Failed(error) => Some(Readiness::Failed(error.clone())),
             Phase::Waiting { .. } => {
-                if let Some(index) = self.unread_stop() {
-                    self.unread.remove(index);
-                }
+                self.take_unread_stop(scan);
                 Some(Readiness::Ready)
             }
             Phase::Starting | Phase::Attached | Phase::Running { .. } => None,
@@ -264,62 +286,52 @@ impl Conversation {
 
     /// Drops the newest unread events that exceed the limit, and says how many. For a conversation that ends.
     pub fn drop_excess(&mut self, scan: &mut Scan) -> usize {
-        let excess = self.unread.len().saturating_sub(self.unread_limit);
-        self.unread.truncate(self.unread_limit);
-        scan.0 = scan.0.min(self.unread.len());
-        excess
+        self.unread.truncate(self.unread_limit, scan)
     }
 
-    fn take_step_error(&mut self, scan: &mut Scan) -> Option<BacktestError> {
-        let error = |event: &BacktestResponse| match event {
+    pub(super) fn take_step_error(&mut self, scan: &mut Scan) -> Option<BacktestError> {
+        let error = |event: &SequencedResponse| match &event.response {
             BacktestResponse::Error(BacktestError::SimulationError { .. }) => None,
             BacktestResponse::Error(error) => Some(error.clone()),
             _ => None,
         };
-        let (index, error) = self.find(self.step_began, scan, error)?;
-        self.unread.remove(index);
+        let (index, error) = self.unread.find(self.step_began, scan, error)?;
+        self.unread.remove(index, scan);
         Some(error)
     }
 
-    /// The first event that was not looked at before, came after `since` requests or more, and gives a value.
-    fn find<T>(
-        &self,
-        since: u64,
-        scan: &mut Scan,
-        value: impl Fn(&BacktestResponse) -> Option<T>,
-    ) -> Option<(usize, T)> {
-        let first = scan
-            .0
-            .max(self.unread.partition_point(|unread| unread.after_requests < since));
-        let found = self
-            .unread
-            .range(first.min(self.unread.len())..)
-            .position(|unread| value(&unread.event.response).is_some());
-        scan.0 = found.map_or(self.unread.len(), |offset| first + offset);
-        let index = first + found?;
-        Some((index, value(&self.unread[index].event.response)?))
-    }
-
-    fn take(&mut self, index: usize) -> BacktestResponse {
-        if self.unread[index].event.response.is_completed() {
-            return self.unread[index].event.response.clone();
+    fn take(&mut self, index: usize, scan: &mut Scan) -> BacktestResponse {
+        if self.unread.get(index).is_completed() {
+            return self.unread.get(index).clone();
         }
         let taken = self
             .unread
-            .remove(index)
+            .remove(index, scan)
             .expect("the index was found in this queue just before");
         taken.event.response
     }
 
     /// The newest unread event of the current step by which the session stopped.
     fn unread_stop(&self) -> Option<usize> {
-        let is_stop = |unread: &Unread| {
-            unread.after_requests >= self.step_began
-                && matches!(
-                    unread.event.response,
-                    BacktestResponse::ReadyForContinue | BacktestResponse::Paused(_)
-                )
-        };
-        self.unread.iter().rposition(is_stop)
+        self.unread.newest(self.step_began, is_stop)
     }
+
+    pub(super) fn take_unread_stop(&mut self, scan: &mut Scan) {
+        if let Some(index) = self.unread_stop() {
+            self.unread.remove(index, scan);
+        }
+    }
+}
+
+impl Numbering {
+    fn observe(&mut self, number: Option<u64>) -> Arrival {
+        match (self, number) {
+            (Self::Session(cursor), Some(number)) => cursor.observe(number),
+            _ => Arrival::Next,
+        }
+    }
+}
+
+pub(super) fn is_stop(event: &BacktestResponse) -> bool {
+    matches!(event, BacktestResponse::ReadyForContinue | BacktestResponse::Paused(_))
 }

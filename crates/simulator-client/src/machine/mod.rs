@@ -13,7 +13,7 @@
 //!   |  unread: events in order, each with the request it came after  |
 //!   +----------------------------------------------------------------+
 //!            |                                     |
-//!       next_event                     take_reply, take_readiness
+//!       next_event            take_reply, take_readiness, poll_discovery
 //!            v                                     v
 //!     the caller, in order             the calls that wait for one event
 //! ```
@@ -26,20 +26,27 @@
 
 pub mod control;
 mod conversation;
+mod discovery;
 mod driven;
 mod phase;
 mod request_ids;
 mod sequence;
 mod step;
+mod stepping;
 pub mod subscription;
+mod unread;
 mod wait;
 
 #[cfg(test)]
+mod discovery_tests;
+#[cfg(test)]
 mod tests;
 
-pub use conversation::{Conversation, Delivery, ProtocolError, Readiness, Reply, Scan};
+pub use conversation::{Conversation, Delivery, ProtocolError, Readiness, Reply};
+pub use discovery::{DiscoveryMove, DiscoveryPause, DiscoveryStep, DiscoveryStepResult, MissedDiscovery};
 pub use driven::{Ending, Machine, Message, Standing};
 pub use phase::{Phase, is_rejection};
 pub use sequence::{Arrival, SequenceCursor};
 pub use step::{AdvanceState, ContinueResult, StopReason};
+pub use unread::Scan;
 pub use wait::{Verdict, Wait};

@@ -83,7 +83,28 @@ fn w11_waiting_for_a_status_leaves_every_other_event_in_order() {
 }
 
 #[test]
-fn a_wait_for_a_reply_ignores_what_came_before_the_request() {
+fn w41_a_replayed_success_is_not_the_answer() {
+    let mut conversation = Conversation::attaching(None, 100, "t".into());
+    conversation.on_sent(&BacktestRequest::ResumeAttachedSession);
+    let replayed = SequencedResponse {
+        replayed: true,
+        ..BacktestResponse::Success.into()
+    };
+    conversation
+        .handle_message(&serde_json::to_string(&replayed).unwrap())
+        .unwrap();
+    let mut scan = Scan::default();
+    assert_eq!(conversation.take_reply(&Wait::Resumed, &mut scan), None);
+    hear(&mut conversation, [BacktestResponse::Success]);
+    assert!(matches!(
+        conversation.take_reply(&Wait::Resumed, &mut scan),
+        Some(Reply::Answer(_))
+    ));
+    assert_eq!(rest(&mut conversation), [BacktestResponse::Success]);
+}
+
+#[test]
+fn w41_a_wait_for_a_reply_ignores_what_came_before_the_request() {
     let mut conversation = conversation();
     hear(&mut conversation, [BacktestResponse::Success]);
     conversation.on_sent(&BacktestRequest::ResumeAttachedSession);

@@ -7,6 +7,8 @@ use simulator_api::{BacktestError, BacktestResponse, BacktestStatus};
 pub enum Wait {
     /// The answer to a create request for one session.
     SessionCreated,
+    /// The next answer to a create request for several sessions: one of them, or all of them at the end.
+    SessionsCreated,
     /// The answer to an attach request.
     SessionAttached,
     /// The answer to a resume request.
@@ -33,6 +35,12 @@ impl Wait {
     pub fn judge(&self, event: &BacktestResponse) -> Verdict {
         match (self, event) {
             (Self::SessionCreated, BacktestResponse::SessionCreated(_))
+            | (
+                Self::SessionsCreated,
+                BacktestResponse::SessionCreated(_)
+                | BacktestResponse::SessionsCreated(_)
+                | BacktestResponse::SessionsCreatedV2(_),
+            )
             | (Self::SessionAttached, BacktestResponse::SessionAttached(_))
             | (Self::Resumed | Self::Closed, BacktestResponse::Success)
             | (Self::Closed, BacktestResponse::Completed { .. }) => Verdict::Answer,
@@ -53,7 +61,9 @@ impl Wait {
 
     fn is_refused_by(&self, error: &BacktestError) -> bool {
         match self {
-            Self::SessionCreated | Self::Status(_) => !matches!(error, BacktestError::SimulationError { .. }),
+            Self::SessionCreated | Self::SessionsCreated | Self::Status(_) => {
+                !matches!(error, BacktestError::SimulationError { .. })
+            }
             Self::SessionAttached | Self::Resumed => {
                 is_about_the_session(error) || matches!(error, BacktestError::InvalidRequest { .. })
             }
@@ -78,10 +88,11 @@ fn is_about_the_session(error: &BacktestError) -> bool {
 mod tests {
     use super::*;
 
-    fn waits() -> [Wait; 5] {
+    fn waits() -> [Wait; 6] {
         let status = Wait::Status(BacktestStatus::ExecutedBlockTransactions);
         [
             Wait::SessionCreated,
+            Wait::SessionsCreated,
             Wait::SessionAttached,
             Wait::Resumed,
             Wait::Closed,

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
-
 use super::BacktestSession;
-use crate::error::{BacktestClientError, BacktestClientResult};
+use crate::error::BacktestClientResult;
 use crate::transport::{CloseCode, CloseReason};
 
 impl BacktestSession {
@@ -15,11 +13,24 @@ impl BacktestSession {
     ///
     /// # Errors
     ///
-    /// [`Timeout`](BacktestClientError::Timeout) if the server does not confirm in time,
-    /// [`Remote`](BacktestClientError::Remote) if it refuses, [`WebSocket`](BacktestClientError::WebSocket) or
-    /// [`Closed`](BacktestClientError::Closed) if the connection was lost first. The connection is closed in any case.
+    /// [`Timeout`](crate::BacktestClientError::Timeout) if the server does not confirm in time,
+    /// [`Remote`](crate::BacktestClientError::Remote) if it refuses, [`WebSocket`](crate::BacktestClientError::WebSocket) or
+    /// [`Closed`](crate::BacktestClientError::Closed) if the connection was lost first. The connection is closed in any case.
     pub async fn close(&mut self, limit: Option<Duration>) -> BacktestClientResult<()> {
-        self.close_with(limit, None).await
+        self.link.close(limit, None).await
+    }
+
+    /// As [`close`](Self::close), with the given close frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub async fn close_with_frame(
+        &mut self,
+        limit: Option<Duration>,
+        frame: Option<CloseReason>,
+    ) -> BacktestClientResult<()> {
+        self.link.close(limit, frame).await
     }
 
     /// As [`close`](Self::close), with a reason in the close frame.
@@ -33,31 +44,7 @@ impl BacktestSession {
         code: CloseCode,
         text: impl Into<String>,
     ) -> BacktestClientResult<()> {
-        self.close_with(
-            limit,
-            Some(CloseReason {
-                code,
-                text: text.into(),
-            }),
-        )
-        .await
-    }
-
-    async fn close_with(&mut self, limit: Option<Duration>, reason: Option<CloseReason>) -> BacktestClientResult<()> {
-        if self.link.is_closed() {
-            return Ok(());
-        }
-        let duration = limit.unwrap_or(self.link.limits.close_timeout);
-        let deadline = Instant::now() + duration;
-        let Ok(answer) = timeout_at(deadline, self.link.request_close()).await else {
-            self.link.close_at_once(reason);
-            return Err(BacktestClientError::Timeout {
-                action: "close the session",
-                duration,
-            });
-        };
-        // The server has answered: that it does not close its side of the connection in time is no failure.
-        let _closed_in_time = timeout_at(deadline, self.link.close_connection(reason)).await;
-        answer
+        let text = text.into();
+        self.link.close(limit, Some(CloseReason { code, text })).await
     }
 }

@@ -1,7 +1,5 @@
 //! How a session is opened: created, attached to, resumed.
 
-use std::time::Duration;
-
 use simulator_api::{
     AttachBacktestSessionRequest, BacktestRequest, BacktestResponse, Capability, CreateBacktestSessionRequest,
     SessionId, SessionOpened,
@@ -34,12 +32,9 @@ impl Opening {
     pub(crate) async fn create(self, request: CreateBacktestSessionRequest) -> BacktestClientResult<BacktestSession> {
         let required = required_capabilities(&request.request);
         let conversation = Conversation::creating(self.limits.unread_events, unique_name());
-        let session = self.open(conversation, &request.into(), &Wait::SessionCreated).await?;
-        if let Some(capability) = required
-            .into_iter()
-            .find(|wanted| !session.capabilities().contains(wanted))
-        {
-            session.discard().await;
+        let mut session = self.open(conversation, &request.into(), &Wait::SessionCreated).await?;
+        if let Some(capability) = missing(required, session.capabilities()) {
+            log_failed_close(session.close(None).await);
             return Err(BacktestClientError::MissingCapability { capability });
         }
         Ok(session)
@@ -77,12 +72,7 @@ impl Opening {
         link.send(request, None).await?;
         let opened = match link.wait(wait, context, None).await? {
             BacktestResponse::SessionCreated(opened) | BacktestResponse::SessionAttached(opened) => opened,
-            other => {
-                return Err(BacktestClientError::UnexpectedResponse {
-                    context,
-                    response: Box::new(other),
-                });
-            }
+            other => return Err(unexpected(context, other)),
         };
         let opened = OpenedSession::new(&control_url, opened, limits, http)?;
         Ok(BacktestSession { link, opened })
@@ -124,12 +114,23 @@ impl BacktestSession {
     pub fn has_capability(&self, capability: &Capability) -> bool {
         self.capabilities().contains(capability)
     }
+}
 
-    /// Closes a session that is of no use. That it could not be closed changes nothing for the caller.
-    async fn discard(mut self) {
-        let limit: Option<Duration> = None;
-        if let Err(error) = self.close(limit).await {
-            tracing::debug!(%error, "the session that was not usable could not be closed");
-        }
+fn unexpected(context: &'static str, response: BacktestResponse) -> BacktestClientError {
+    BacktestClientError::UnexpectedResponse {
+        context,
+        response: Box::new(response),
+    }
+}
+
+/// The first extension that is required and was not announced.
+fn missing(required: Vec<Capability>, announced: &[Capability]) -> Option<Capability> {
+    required.into_iter().find(|wanted| !announced.contains(wanted))
+}
+
+/// What is closed is of no use, so that it could not be closed changes nothing for the caller.
+fn log_failed_close(closed: BacktestClientResult<()>) {
+    if let Err(error) = closed {
+        tracing::debug!(%error, "what was not usable could not be closed");
     }
 }

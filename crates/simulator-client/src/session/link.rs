@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use simulator_api::{BacktestRequest, BacktestResponse};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::liveness::{Due, Liveness};
 use super::log_raw::LogRaw;
 use crate::Limits;
 use crate::error::{BacktestClientError, BacktestClientResult};
 use crate::machine::{Conversation, Delivery, ProtocolError, Readiness, Reply, Scan, Wait};
-use crate::transport::{BoxTransport, CloseReason, Frame};
+use crate::transport::{BoxTransport, CloseReason, Frame, TransportError};
 
 /// A conversation and the connection that carries it.
 pub(super) struct Link {
@@ -18,6 +20,7 @@ pub(super) struct Link {
     pub(super) conversation: Conversation,
     pub(super) limits: Limits,
     log_raw: LogRaw,
+    liveness: Liveness,
     state: LinkState,
 }
 
@@ -47,6 +50,7 @@ impl Link {
         Self {
             transport,
             conversation,
+            liveness: Liveness::new(&limits),
             limits,
             log_raw,
             state: LinkState::Open,
@@ -141,7 +145,11 @@ impl Link {
     }
 
     /// Receives a message that has to wait behind others. The end of the stream is an error.
-    async fn receive_another(&mut self, action: &'static str, limit: Option<Duration>) -> BacktestClientResult<()> {
+    pub(super) async fn receive_another(
+        &mut self,
+        action: &'static str,
+        limit: Option<Duration>,
+    ) -> BacktestClientResult<()> {
         if !self.conversation.has_room() {
             return Err(BacktestClientError::UnreadEvents {
                 limit: self.limits.unread_events,
@@ -151,6 +159,15 @@ impl Link {
             Received::Message => Ok(()),
             Received::End => Err(self.closed()),
         }
+    }
+
+    /// Receives a message if one is there already, and says whether.
+    pub(super) fn receive_at_once(&mut self) -> BacktestClientResult<bool> {
+        if !self.conversation.has_room() {
+            return Ok(false);
+        }
+        let received = self.receive_message().now_or_never().transpose()?;
+        Ok(received == Some(Received::Message))
     }
 
     /// Receives until the conversation has taken one message. The limit is for silence: it starts anew each time.
@@ -170,7 +187,7 @@ impl Link {
             LinkState::Ended | LinkState::ClosedHere => return Ok(Received::End),
         }
         loop {
-            match self.transport.next().await {
+            match self.next_frame().await? {
                 Some(Ok(Frame::Text(text))) => return self.take(&text),
                 Some(Ok(Frame::Binary(bytes))) => return self.take(&String::from_utf8_lossy(&bytes)),
                 Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
@@ -187,6 +204,32 @@ impl Link {
                     return Ok(Received::End);
                 }
             }
+        }
+    }
+
+    /// The next frame of the connection. Asks a silent server for a sign of life, and gives up on one that has none.
+    async fn next_frame(&mut self) -> BacktestClientResult<Option<Result<Frame, TransportError>>> {
+        let waiting = Instant::now();
+        self.liveness.on_wait(waiting);
+        loop {
+            let due = self.liveness.due(waiting);
+            let frame = match due {
+                Due::Never => Ok(self.transport.next().await),
+                Due::Ping(at) | Due::Death(at) => timeout_at(at, self.transport.next()).await,
+            };
+            if let Ok(frame) = frame {
+                self.liveness.on_frame(Instant::now());
+                return Ok(frame);
+            }
+            if matches!(due, Due::Death(_)) {
+                self.state = LinkState::Ended;
+                return Err(BacktestClientError::Unresponsive {
+                    silence: self.liveness.silent_for(Instant::now()),
+                });
+            }
+            // A ping that cannot leave at once tells as much as one that is not answered.
+            let _best_effort = self.transport.send(Frame::Ping(Bytes::new())).now_or_never();
+            self.liveness.on_ping(Instant::now());
         }
     }
 
@@ -213,9 +256,32 @@ impl Link {
         BacktestClientError::Closed { reason }
     }
 
+    /// Asks the server to close, and closes the connection, within `limit` or the client's limit for that.
+    pub(super) async fn close(
+        &mut self,
+        limit: Option<Duration>,
+        reason: Option<CloseReason>,
+    ) -> BacktestClientResult<()> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        let duration = limit.unwrap_or(self.limits.close_timeout);
+        let deadline = Instant::now() + duration;
+        let Ok(answer) = timeout_at(deadline, self.request_close()).await else {
+            self.close_at_once(reason);
+            return Err(BacktestClientError::Timeout {
+                action: "close the session",
+                duration,
+            });
+        };
+        // The server has answered: that it does not close its side of the connection in time is no failure.
+        let _closed_in_time = timeout_at(deadline, self.close_connection(reason)).await;
+        answer
+    }
+
     /// Asks the server to close the session and waits for its answer. Whatever else arrives is left unread, as long as
     /// there is room for it; the caller bounds the time.
-    pub(super) async fn request_close(&mut self) -> BacktestClientResult<()> {
+    async fn request_close(&mut self) -> BacktestClientResult<()> {
         self.send(&BacktestRequest::CloseBacktestSession, None).await?;
         let mut scan = Scan::default();
         let mut dropped = 0;
@@ -228,7 +294,9 @@ impl Link {
             match self.receive_message().await {
                 Ok(Received::Message) => dropped += self.conversation.drop_excess(&mut scan),
                 Ok(Received::End) | Err(BacktestClientError::Closed { .. }) => break Ok(()),
-                Err(error @ BacktestClientError::WebSocket { .. }) => break Err(error),
+                Err(error @ (BacktestClientError::WebSocket { .. } | BacktestClientError::Unresponsive { .. })) => {
+                    break Err(error);
+                }
                 // Neither an undecodable event nor a missing one says anything about the close.
                 Err(error) => tracing::debug!(%error, "skipped while closing"),
             }
@@ -240,7 +308,7 @@ impl Link {
     }
 
     /// Closes the connection and reads until the peer has closed it too. The caller bounds the time.
-    pub(super) async fn close_connection(&mut self, reason: Option<CloseReason>) {
+    async fn close_connection(&mut self, reason: Option<CloseReason>) {
         if !self.is_open() {
             return;
         }
@@ -263,7 +331,7 @@ impl Link {
     }
 
     /// Whether the connection is closed for good by either side, as opposed to lost.
-    pub(super) fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         matches!(self.state, LinkState::ClosedByPeer(_) | LinkState::ClosedHere)
     }
 }

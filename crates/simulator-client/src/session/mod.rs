@@ -12,8 +12,10 @@ use crate::rpc::RpcEndpoint;
 mod advance;
 mod close;
 mod data;
+mod discovery;
 mod handshake;
 mod link;
+mod liveness;
 mod log_raw;
 #[cfg(feature = "solana-rpc-client")]
 mod solana_rpc;

@@ -2,7 +2,9 @@
 
 mod advance;
 mod close;
+mod discovery;
 mod handshake;
+mod liveness;
 mod peer;
 mod reading;
 
