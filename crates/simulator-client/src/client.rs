@@ -15,7 +15,7 @@ use url::Url;
 use crate::api_key::{ApiKey, request_headers};
 use crate::error::{BacktestClientError, BacktestClientResult, InvalidParams};
 use crate::http::{HttpClient, HttpError, answer};
-use crate::session::{BacktestSession, LogRaw, Opening};
+use crate::session::{BacktestSession, CreatedSession, CreatedSessions, LogRaw, Opening};
 use crate::transport::{ConnectRequest, Connector, WebSocketConnector};
 use crate::urls::{control_url, http_base};
 use crate::{CreateSession, Limits};
@@ -86,6 +86,59 @@ impl BacktestClient {
         }
         let request = create.into_request()?;
         self.open().await?.create(request).await
+    }
+
+    /// Creates several sessions that share the range, if `create.parallel` says so, and waits until the server has made
+    /// all of them. Without it, the answer is the one session.
+    ///
+    /// The sessions live as long as the handle, and their disconnect timeout longer: keep it.
+    ///
+    /// ```no_run
+    /// use simulator_client::{BacktestClient, CreateSession};
+    ///
+    /// # async fn example() -> Result<(), simulator_client::BacktestClientError> {
+    /// let client = BacktestClient::builder().url("ws://127.0.0.1:8900/backtest").build();
+    /// let create = CreateSession::builder().start_slot(402_000_000).slot_count(9_999).parallel(true).build();
+    /// let mut created = client.create_sessions(create).await?;
+    /// for part in created.sessions() {
+    ///     let mut session = client.attach_session(part.session_id, None).await?;
+    ///     session.resume_attached_session().await?;
+    /// }
+    /// created.close(None).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`create_session`](Self::create_session). What the server has made by then lives for its disconnect timeout
+    /// at most.
+    pub async fn create_sessions(&self, create: CreateSession) -> BacktestClientResult<CreatedSessions> {
+        self.create_sessions_with_progress(create, |_session| {}).await
+    }
+
+    /// As [`create_sessions`](Self::create_sessions), and shows each session to `on_session` as soon as it is there.
+    /// It can be attached to from then on; its part of the range is only known at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_sessions`](Self::create_sessions).
+    pub async fn create_sessions_with_progress(
+        &self,
+        create: CreateSession,
+        on_session: impl FnMut(&CreatedSession),
+    ) -> BacktestClientResult<CreatedSessions> {
+        let request = create.into_request()?;
+        self.open().await?.create_several(request, on_session).await
+    }
+
+    /// The same as [`create_sessions`](Self::create_sessions): each [session](CreatedSessions::sessions) comes with its
+    /// task id.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_sessions`](Self::create_sessions).
+    pub async fn create_sessions_with_task_ids(&self, create: CreateSession) -> BacktestClientResult<CreatedSessions> {
+        self.create_sessions(create).await
     }
 
     /// Attaches to a session that is alive at the server, on a new connection. Events after `last_sequence` are

@@ -6,6 +6,7 @@ use simulator_api::{
 };
 use url::Url;
 
+use super::created::{CreatedSession, CreatedSessions, complete, in_order};
 use super::link::Link;
 use super::{BacktestSession, LogRaw, OpenedSession};
 use crate::Limits;
@@ -38,6 +39,49 @@ impl Opening {
             return Err(BacktestClientError::MissingCapability { capability });
         }
         Ok(session)
+    }
+
+    /// Creates several sessions, or one. Each is shown to `on_session` when it comes up.
+    pub(crate) async fn create_several(
+        self,
+        request: CreateBacktestSessionRequest,
+        mut on_session: impl FnMut(&CreatedSession),
+    ) -> BacktestClientResult<CreatedSessions> {
+        let required = required_capabilities(&request.request);
+        let (unread, id_prefix) = (self.limits.unread_events, unique_name());
+        let conversation = if request.parallel {
+            Conversation::creating_several(unread, id_prefix)
+        } else {
+            Conversation::creating(unread, id_prefix)
+        };
+        let is_parallel = request.parallel;
+        let mut link = Link::new(self.transport, conversation, self.limits, self.log_raw);
+        link.send(&request.into(), None).await?;
+        let mut announced = Vec::new();
+        let mut created = loop {
+            match link.wait(&Wait::SessionsCreated, "create sessions", None).await? {
+                BacktestResponse::SessionCreated(opened) => {
+                    let session = CreatedSession::announced(&self.control_url, opened)?;
+                    on_session(&session);
+                    announced.push(session);
+                    if !is_parallel {
+                        break CreatedSessions::new(link, announced, None);
+                    }
+                }
+                BacktestResponse::SessionsCreated(all) => {
+                    break CreatedSessions::new(link, in_order(announced, &all.session_ids), None);
+                }
+                BacktestResponse::SessionsCreatedV2(all) => {
+                    break CreatedSessions::new(link, complete(announced, &all), Some(all));
+                }
+                other => return Err(unexpected("create sessions", other)),
+            }
+        };
+        if let Some(capability) = missing(required, created.capabilities()) {
+            log_failed_close(created.close(None).await);
+            return Err(BacktestClientError::MissingCapability { capability });
+        }
+        Ok(created)
     }
 
     /// Attaches to a session behind the event `last_sequence`.

@@ -11,6 +11,7 @@ use crate::rpc::RpcEndpoint;
 
 mod advance;
 mod close;
+mod created;
 mod data;
 mod discovery;
 mod handshake;
@@ -24,6 +25,7 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
+pub use created::{CreatedSession, CreatedSessions};
 pub(crate) use handshake::Opening;
 use link::Link;
 pub(crate) use log_raw::LogRaw;

@@ -2,6 +2,7 @@
 
 mod advance;
 mod close;
+mod created;
 mod discovery;
 mod handshake;
 mod liveness;
