@@ -1,15 +1,16 @@
 //! Backtest sessions over the network.
 //!
 //! A [`Server`] serves archives over the backtest protocol: a WebSocket control channel at `/backtest`, over which a
-//! client makes a session and drives it, and JSON-RPC at `/backtest/{session_id}`, over which it looks at the session
-//! and changes it. `/available-ranges` says what there is, `/health` that the server is there.
+//! client makes a session and drives it, JSON-RPC at `/backtest/{session_id}`, over which it looks at the session and
+//! changes it, and PubSub over a WebSocket at the same place, which tells it what the session does. `/available-ranges` says what there is, `/health` that the server is there.
 //!
 //! ```text
 //!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
 //!     │          ▲                                   │     │
 //!     │          └───────── event_log ◄──────────────┘     ├── session: the rules, pure
 //!     └─────► rpc ──► handle                               ├── feed: blocks, decoded ahead
-//!              └──── outcomes ◄── executor                └── discovery: what filters find ahead
+//!     │        └──── outcomes ◄── executor                └── discovery: what filters find ahead
+//!     └─────► pubsub ◄─────────── executor
 //! ```
 //!
 //! Nothing of the network ever waits inside the engine, and the engine never waits for a socket: every queue between
@@ -21,6 +22,7 @@
 //! |---|---|
 //! | -32099 | the account is not in the session's archive: whether it existed is not known (`data.account`) |
 //! | -32098 | the session has ended, has no open slot, or refused the transaction |
+//! | -32097 | what a subscription wants to resume from is not kept any more (`data.oldest`) |
 //!
 //! `getTransaction` and `getSignatureStatuses` know the latest transactions of the session, as many as fit into
 //! [`Limits::history_bytes`]; they answer `null` for all others.

@@ -302,14 +302,15 @@ async fn what_was_not_told_yet_outlives_a_closed_session() {
 
 #[tokio::test]
 async fn tells_the_end_of_a_session_that_is_closed_in_the_middle() {
-    let stage = Stage::set(|config| config.times.data_drain = Duration::from_millis(200)).await;
+    let mut stage = Stage::set(|config| config.times.data_drain = Duration::from_millis(200)).await;
     let mut data = stage.rpc.data().await;
     data.subscribe("transactionSubscribe", json!(["all"])).await;
     data.subscribe("slotSubscribe", json!([])).await;
-    drop(stage.control);
+    let close = r#"{"method": "closeBacktestSession"}"#;
+    stage.control.raw(Message::text(close)).await;
     data.until_ends(2).await;
     assert_eq!(data.closed().await.map(u16::from), Some(1000), "nothing more can come");
-    stage.server.stopped().await;
+    stage.end(data).await;
 }
 
 #[tokio::test]
