@@ -9,6 +9,8 @@ use solana_address::Address;
 use solana_address::error::ParseAddressError;
 use thiserror::Error;
 
+use super::MalformedNotification;
+
 /// The whole state of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountState {
@@ -30,6 +32,9 @@ pub struct AccountState {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AccountStateError {
+    /// The notification that shows it cannot be read.
+    #[error(transparent)]
+    Notification(#[from] MalformedNotification),
     /// It is not JSON, or not an account with its data in a binary encoding.
     #[error("not an account with binary data")]
     Json(#[from] serde_json::Error),

@@ -1,26 +1,56 @@
 //! What the kinds of notifications have in their `result`, found and not decoded.
 
+use std::ops::ControlFlow;
+
 use super::notification::{AccountDiffNotification, Delivered, LogsNotification, TransactionNotification};
 use super::resume::Identities;
 use super::scan::{Scanned, Scanner, Span, Unreadable};
 use crate::managed::SubscriptionNotification;
 
 /// What one kind of notification has in its `result`.
-pub(super) trait Body: Sized {
+pub(super) trait Body: Default {
     /// The method of its notifications.
     const METHOD: &'static str;
+    /// Whether a notification may be delivered before all of it is read.
+    const READ_LATER: bool;
 
-    /// Reads an object. What is missing is found when somebody looks for it.
-    fn scan(scanner: &mut Scanner<'_>) -> Scanned<Self>;
+    /// Reads the value of a field.
+    fn field(&mut self, scanner: &mut Scanner<'_>, key: &[u8]) -> Scanned<()>;
 
     /// The slot, if nothing is missing.
     fn slot(&self) -> Scanned<u64>;
+
+    /// Whether everything that identifies it has been read.
+    fn is_identified(&self) -> bool;
 
     /// Writes what tells a notification from all others of its slot.
     fn identify(&self, text: &str, identities: &mut Identities);
 
     /// The event that tells the caller.
-    fn deliver(self, delivered: Delivered) -> SubscriptionNotification;
+    fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification;
+
+    /// Reads all of it.
+    #[inline]
+    fn scan(scanner: &mut Scanner<'_>) -> Scanned<Self> {
+        let mut body = Self::default();
+        scanner.object(|scanner, key| body.field(scanner, key))?;
+        Ok(body)
+    }
+
+    /// Reads no more than what identifies it.
+    #[inline]
+    fn scan_identity(scanner: &mut Scanner<'_>) -> Scanned<Self> {
+        let mut body = Self::default();
+        scanner.object_until(|scanner, key| {
+            body.field(scanner, key)?;
+            Ok(if body.is_identified() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        Ok(body)
+    }
 }
 
 /// An account diff.
@@ -39,8 +69,6 @@ pub(super) struct AccountDiffBody {
 #[derive(Clone, Debug, Default)]
 pub(super) struct TransactionBody {
     pub(super) slot: Option<u64>,
-    /// The whole `result`.
-    pub(super) whole: Option<Span>,
     /// The transaction in one of its encodings.
     pub(super) transaction: Option<Span>,
     /// The array of signatures of a transaction in JSON.
@@ -62,29 +90,31 @@ const NO_SLOT: Unreadable = Unreadable("the slot is missing");
 
 impl Body for AccountDiffBody {
     const METHOD: &'static str = "accountDiffNotification";
+    const READ_LATER: bool = true;
 
     #[inline]
-    fn scan(scanner: &mut Scanner<'_>) -> Scanned<Self> {
-        let mut body = Self::default();
-        scanner.object(|scanner, key| {
-            match key {
-                b"context" => body.slot = context_slot(scanner)?,
-                b"account" => body.account = scanner.optional(Scanner::plain)?,
-                b"signature" => body.signature = scanner.optional(Scanner::plain)?,
-                b"tx_index" => body.tx_index = scanner.optional(Scanner::index)?,
-                b"block_time" => body.block_time = scanner.optional(Scanner::signed)?,
-                b"pre" => body.pre = scanner.optional(Scanner::value)?,
-                b"post" => body.post = scanner.optional(Scanner::value)?,
-                _ => drop(scanner.value()?),
-            }
-            Ok(())
-        })?;
-        Ok(body)
+    fn field(&mut self, scanner: &mut Scanner<'_>, key: &[u8]) -> Scanned<()> {
+        match key {
+            b"context" => self.slot = context_slot(scanner)?,
+            b"account" => self.account = scanner.optional(Scanner::plain)?,
+            b"signature" => self.signature = scanner.optional(Scanner::plain)?,
+            b"tx_index" => self.tx_index = scanner.optional(Scanner::index)?,
+            b"block_time" => self.block_time = scanner.optional(Scanner::signed)?,
+            b"pre" => self.pre = scanner.optional(Scanner::value)?,
+            b"post" => self.post = scanner.optional(Scanner::value)?,
+            _ => drop(scanner.value()?),
+        }
+        Ok(())
     }
 
     #[inline]
     fn slot(&self) -> Scanned<u64> {
         self.slot.ok_or(NO_SLOT)
+    }
+
+    #[inline]
+    fn is_identified(&self) -> bool {
+        self.slot.is_some() && self.account.is_some() && self.signature.is_some() && self.tx_index.is_some()
     }
 
     #[inline]
@@ -95,31 +125,26 @@ impl Body for AccountDiffBody {
     }
 
     #[inline]
-    fn deliver(self, delivered: Delivered) -> SubscriptionNotification {
-        SubscriptionNotification::AccountDiff(AccountDiffNotification::new(delivered, self))
+    fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification {
+        SubscriptionNotification::AccountDiff(AccountDiffNotification(delivered))
     }
 }
 
 impl Body for TransactionBody {
     const METHOD: &'static str = "transactionNotification";
+    const READ_LATER: bool = true;
 
-    fn scan(scanner: &mut Scanner<'_>) -> Scanned<Self> {
-        let start = scanner.position();
-        let mut body = Self::default();
-        scanner.object(|scanner, key| {
-            match key {
-                b"slot" => body.slot = scanner.optional(Scanner::unsigned)?,
-                b"transaction" => {
-                    (body.transaction, body.signatures) = scanner.optional(transaction)?.unwrap_or_default();
-                }
-                b"transactionIndex" => body.index = scanner.optional(Scanner::index)?,
-                b"blockTime" => body.block_time = scanner.optional(Scanner::signed)?,
-                _ => drop(scanner.value()?),
+    fn field(&mut self, scanner: &mut Scanner<'_>, key: &[u8]) -> Scanned<()> {
+        match key {
+            b"slot" => self.slot = scanner.optional(Scanner::unsigned)?,
+            b"transaction" => {
+                (self.transaction, self.signatures) = scanner.optional(transaction)?.unwrap_or_default();
             }
-            Ok(())
-        })?;
-        body.whole = Some(scanner.since(start)?);
-        Ok(body)
+            b"transactionIndex" => self.index = scanner.optional(Scanner::index)?,
+            b"blockTime" => self.block_time = scanner.optional(Scanner::signed)?,
+            _ => drop(scanner.value()?),
+        }
+        Ok(())
     }
 
     fn slot(&self) -> Scanned<u64> {
@@ -129,32 +154,36 @@ impl Body for TransactionBody {
         self.slot.ok_or(NO_SLOT)
     }
 
-    /// By its signatures, which a transaction in a binary encoding has in it.
-    fn identify(&self, text: &str, identities: &mut Identities) {
-        identities.part(self.signatures.or(self.transaction).map(|span| span.of(text)));
-        identities.number(self.index);
+    fn is_identified(&self) -> bool {
+        self.slot.is_some() && self.transaction.is_some()
     }
 
-    fn deliver(self, delivered: Delivered) -> SubscriptionNotification {
-        SubscriptionNotification::Transaction(TransactionNotification::new(delivered, self))
+    /// By its signatures, which a transaction in a binary encoding has in it. Its place in the block adds nothing: a
+    /// transaction is executed once in a slot.
+    fn identify(&self, text: &str, identities: &mut Identities) {
+        identities.part(self.signatures.or(self.transaction).map(|span| span.of(text)));
+    }
+
+    fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification {
+        SubscriptionNotification::Transaction(TransactionNotification(delivered))
     }
 }
 
 impl Body for LogsBody {
     const METHOD: &'static str = "logsNotification";
+    const READ_LATER: bool = false;
 
-    fn scan(scanner: &mut Scanner<'_>) -> Scanned<Self> {
-        let mut slot = None;
-        let mut body = Self::default();
-        scanner.object(|scanner, key| {
-            match key {
-                b"context" => slot = context_slot(scanner)?,
-                b"value" => body = logs(scanner)?,
-                _ => drop(scanner.value()?),
+    fn field(&mut self, scanner: &mut Scanner<'_>, key: &[u8]) -> Scanned<()> {
+        match key {
+            b"context" => self.slot = context_slot(scanner)?,
+            b"value" => {
+                let slot = self.slot;
+                *self = logs(scanner)?;
+                self.slot = slot;
             }
-            Ok(())
-        })?;
-        Ok(Self { slot, ..body })
+            _ => drop(scanner.value()?),
+        }
+        Ok(())
     }
 
     fn slot(&self) -> Scanned<u64> {
@@ -164,13 +193,17 @@ impl Body for LogsBody {
         self.slot.ok_or(NO_SLOT)
     }
 
+    fn is_identified(&self) -> bool {
+        self.slot.is_some() && self.signature.is_some()
+    }
+
     /// By its signature: a transaction is executed once in a slot.
     fn identify(&self, text: &str, identities: &mut Identities) {
         identities.part(self.signature.map(|span| span.of(text)));
     }
 
-    fn deliver(self, delivered: Delivered) -> SubscriptionNotification {
-        SubscriptionNotification::Logs(LogsNotification::new(delivered, self))
+    fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification {
+        SubscriptionNotification::Logs(LogsNotification(delivered))
     }
 }
 

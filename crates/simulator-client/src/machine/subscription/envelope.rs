@@ -35,11 +35,18 @@ pub(super) enum Method {
 #[derive(Debug)]
 pub(super) struct Params<B> {
     /// The server's number of the subscription.
-    pub(super) subscription: Option<u64>,
+    pub(super) subscription: Option<Number>,
     /// Where it stands in the stream, from a server that says so.
     pub(super) cursor: Option<Cursor>,
-    /// The notification itself.
-    pub(super) body: Option<B>,
+    /// What it says.
+    pub(super) result: Option<(Span, B)>,
+}
+
+/// A number and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    pub(super) value: u64,
+    pub(super) span: Span,
 }
 
 impl<B: Body> Envelope<B> {
@@ -79,13 +86,9 @@ impl<B: Body> Params<B> {
         }
         scanner.object(|scanner, key| {
             match key {
-                b"subscription" => params.subscription = scanner.optional(Scanner::unsigned)?,
+                b"subscription" => params.subscription = scanner.optional(number)?,
                 b"cursor" => params.cursor = scanner.optional(cursor)?.flatten(),
-                b"result" if scanner.at_object() => params.body = Some(B::scan(scanner)?),
-                b"result" => {
-                    scanner.value()?;
-                    params.body = None;
-                }
+                b"result" => params.result = result(scanner)?,
                 _ => drop(scanner.value()?),
             }
             Ok(())
@@ -99,7 +102,7 @@ impl<B> Default for Params<B> {
         Self {
             subscription: None,
             cursor: None,
-            body: None,
+            result: None,
         }
     }
 }
@@ -112,6 +115,24 @@ fn method<B: Body>(name: &str) -> Method {
     } else {
         Method::Other
     }
+}
+
+fn number(scanner: &mut Scanner<'_>) -> Scanned<Number> {
+    let start = scanner.position();
+    let value = scanner.unsigned()?;
+    let span = scanner.since(start)?;
+    Ok(Number { value, span })
+}
+
+#[inline]
+fn result<B: Body>(scanner: &mut Scanner<'_>) -> Scanned<Option<(Span, B)>> {
+    if !scanner.at_object() {
+        scanner.value()?;
+        return Ok(None);
+    }
+    let start = scanner.position();
+    let body = B::scan(scanner)?;
+    Ok(Some((scanner.since(start)?, body)))
 }
 
 fn cursor(scanner: &mut Scanner<'_>) -> Scanned<Option<Cursor>> {

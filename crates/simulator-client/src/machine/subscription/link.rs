@@ -1,25 +1,13 @@
 //! One connection: how its messages become text.
 
-use bytes::Bytes;
-use simulator_api::Compression;
-
 use super::inflate::{InflateError, Inflater};
-use crate::machine::Message;
 use crate::managed::{ConnectionError, StreamFault};
-use crate::transport::SharedText;
 
 /// What lasts as long as a connection.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     /// Begun with the first compressed message.
     inflater: Option<Inflater>,
-}
-
-/// A message as text.
-#[derive(Debug)]
-pub(super) struct Received {
-    pub(super) text: SharedText,
-    pub(super) carrier: Carrier,
 }
 
 /// How a message travelled.
@@ -43,28 +31,19 @@ pub(super) enum LinkError {
 }
 
 impl Link {
-    /// The text of a message.
-    #[inline]
-    pub(super) fn read(
+    /// Decompresses a message into `output`, whose room is used again, and gives its text.
+    pub(super) fn inflate<'a>(
         &mut self,
-        message: Message,
-        compression: Option<Compression>,
+        bytes: &[u8],
         limit: usize,
-    ) -> Result<Received, LinkError> {
-        let (text, carrier) = match (message, compression) {
-            (Message::Text(text), _) => (text, Carrier::Plain),
-            (Message::Binary(bytes), Some(Compression::Zstd)) => (self.inflate(&bytes, limit)?, Carrier::Compressed),
-            (Message::Binary(bytes), None) => (uncompressed(&bytes)?, Carrier::Plain),
-        };
-        Ok(Received { text, carrier })
-    }
-
-    fn inflate(&mut self, bytes: &[u8], limit: usize) -> Result<SharedText, InflateError> {
+        output: &'a mut Vec<u8>,
+    ) -> Result<&'a str, InflateError> {
         let inflater = match &mut self.inflater {
             Some(inflater) => inflater,
             None => self.inflater.insert(Inflater::new(limit)?),
         };
-        inflater.inflate(bytes)
+        inflater.inflate(bytes, output)?;
+        str::from_utf8(output).map_err(|_| InflateError::NoText)
     }
 }
 
@@ -80,8 +59,8 @@ impl From<InflateError> for LinkError {
 }
 
 /// Text in a binary message, which some servers send.
-fn uncompressed(bytes: &Bytes) -> Result<SharedText, LinkError> {
-    SharedText::try_from(bytes.clone()).map_err(|_| {
+pub(super) fn uncompressed(bytes: &[u8]) -> Result<&str, LinkError> {
+    str::from_utf8(bytes).map_err(|_| {
         LinkError::Fault(StreamFault::UnreadableNotification {
             raw: String::from_utf8_lossy(bytes).into_owned(),
             reason: "it is no text",

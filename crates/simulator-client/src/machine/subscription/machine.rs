@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use serde::de::IgnoredAny;
-use simulator_api::Compression;
+use simulator_api::{Compression, Cursor};
 
 use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody};
 use super::envelope::{Envelope, Method};
-use super::link::{Carrier, Link, LinkError, Received};
-use super::notification::Delivered;
+use super::link::{Carrier, Link, LinkError, uncompressed};
+use super::notification::{Delivered, ReadLater};
 use super::request::{SubscribeRequest, is_transient_refusal, refusal};
 use super::resume::Admission;
-use super::scan::{Scanned, Span, Unreadable};
+use super::scan::{Scanned, Scanner, Span, Unreadable};
+use super::shape::{Around, Shape};
 use super::state::{Handshake, State};
 use super::subscriptions::Subscriptions;
 use crate::machine::{Ending, Machine, Message, Standing};
@@ -66,7 +68,14 @@ pub struct SubscriptionMachine {
     transmit: VecDeque<SharedText>,
     events: VecDeque<SubscriptionNotification>,
     counts: MachineCounts,
+    /// How notifications look, once one was read.
+    shape: Option<Shape>,
+    /// Room for a message that is decompressed.
+    inflated: Vec<u8>,
 }
+
+/// The largest room for a message that is kept for the next one.
+const KEPT_OUTPUT: usize = 1 << 20;
 
 const SUBSCRIBE: &str = "subscribe";
 
@@ -87,6 +96,8 @@ impl SubscriptionMachine {
             transmit: VecDeque::new(),
             events: VecDeque::new(),
             counts: MachineCounts::default(),
+            shape: None,
+            inflated: Vec::new(),
         }
     }
 
@@ -104,58 +115,106 @@ impl SubscriptionMachine {
     }
 
     #[inline]
-    fn receive(&mut self, received: Received) {
+    fn receive(&mut self, text: &str, carrier: Carrier) {
         match self.config.kind {
-            SubscriptionKind::Transactions => self.read::<TransactionBody>(received),
+            SubscriptionKind::Transactions => self.read::<TransactionBody>(text, carrier),
             SubscriptionKind::ProgramAccountDiffs | SubscriptionKind::AccountDiffs => {
-                self.read::<AccountDiffBody>(received);
+                self.read::<AccountDiffBody>(text, carrier);
             }
-            SubscriptionKind::Logs => self.read::<LogsBody>(received),
+            SubscriptionKind::Logs => self.read::<LogsBody>(text, carrier),
         }
     }
 
+    /// A compressed stream shows that it is damaged by what it yields, so that everything it yields is read.
     #[inline]
-    fn read<B: Body>(&mut self, received: Received) {
-        match Envelope::<B>::scan(&received.text) {
-            Ok(envelope) => self.route(envelope, received.text),
-            Err(unreadable) => self.unreadable(&received, unreadable),
+    fn read<B: Body>(&mut self, text: &str, carrier: Carrier) {
+        if B::READ_LATER
+            && carrier == Carrier::Plain
+            && let Some(around) = self.shape.as_ref().and_then(|shape| shape.recognise(text))
+            && self.recognised::<B>(text, around).is_some()
+        {
+            return;
+        }
+        match Envelope::<B>::scan(text) {
+            Ok(envelope) => self.route(envelope, text, carrier),
+            Err(unreadable) => self.unreadable(text, carrier, unreadable),
         }
     }
 
+    /// A notification whose result is not known yet. It is none if the result has to be read after all.
     #[inline]
-    fn route<B: Body>(&mut self, envelope: Envelope<B>, text: SharedText) {
+    fn recognised<B: Body>(&mut self, text: &str, around: Around) -> Option<()> {
+        let identity = || B::scan_identity(&mut Scanner::within(text, around.result)).ok();
+        let (slot, body) = match around.cursor {
+            Some(cursor) => (cursor.slot, None),
+            None => {
+                let body = identity()?;
+                (body.slot().ok()?, Some(body))
+            }
+        };
+        let subscription = self.subscriptions.open(around.subscription)?;
+        let admission = subscription.position.admit(slot, around.cursor, |identities| {
+            if let Some(body) = body.or_else(identity) {
+                body.identify(text, identities);
+            }
+        });
+        if admission != Admission::Duplicate {
+            self.events.push_back(B::deliver(Delivered {
+                text: text.into(),
+                target: subscription.target.clone(),
+                slot,
+                cursor: around.cursor,
+                result: around.result,
+                body: ReadLater::unread(),
+            }));
+        }
+        self.count(admission);
+        Some(())
+    }
+
+    #[inline]
+    fn route<B: Body>(&mut self, envelope: Envelope<B>, text: &str, carrier: Carrier) {
         let number = match (envelope.method, envelope.params.subscription) {
-            (None, _) => return self.answer(&envelope, &text),
-            (Some(Method::Other), _) => return self.fault(&text, Unreadable("its method is unknown")),
-            (Some(_), None) => return self.fault(&text, Unreadable("the subscription is missing")),
+            (None, _) => return self.answer(&envelope, text),
+            (Some(Method::Other), _) => return self.fault(text, Unreadable("its method is unknown")),
+            (Some(_), None) => return self.fault(text, Unreadable("the subscription is missing")),
             (Some(_), Some(number)) => number,
         };
-        let Some(subscription) = self.subscriptions.open(number) else {
+        let Some(subscription) = self.subscriptions.open(number.value) else {
             return self.unknown(text);
         };
         if envelope.method == Some(Method::Complete) {
             subscription.complete();
             return self.conclude();
         }
-        let (body, slot) = match readable(envelope.params.body) {
-            Ok(readable) => readable,
-            Err(unreadable) => return self.fault(&text, unreadable),
-        };
         let cursor = envelope.params.cursor;
+        let (result, body, slot) = match readable(envelope.params.result, cursor) {
+            Ok(readable) => readable,
+            Err(unreadable) => return self.fault(text, unreadable),
+        };
         let admission = subscription
             .position
-            .admit(slot, cursor, |identities| body.identify(&text, identities));
+            .admit(slot, cursor, |identities| body.identify(text, identities));
         if admission != Admission::Duplicate {
-            let target = subscription.target.clone();
-            let delivered = Delivered {
-                text,
-                target,
+            self.events.push_back(B::deliver(Delivered {
+                text: text.into(),
+                target: subscription.target.clone(),
                 slot,
                 cursor,
-            };
-            self.events.push_back(body.deliver(delivered));
+                result,
+                body: ReadLater::read(body),
+            }));
         }
         self.count(admission);
+        if B::READ_LATER && carrier == Carrier::Plain {
+            let subscription = number.value;
+            let around = Around {
+                subscription,
+                cursor,
+                result,
+            };
+            self.shape = Shape::learn(text, number.span, around);
+        }
     }
 
     #[inline]
@@ -165,7 +224,7 @@ impl SubscriptionMachine {
     }
 
     /// An answer to a request.
-    fn answer<B>(&mut self, envelope: &Envelope<B>, text: &SharedText) {
+    fn answer<B>(&mut self, envelope: &Envelope<B>, text: &str) {
         let number = |span: Option<Span>| span.and_then(|span| span.of(text).parse::<u64>().ok());
         let id = number(envelope.id);
         if let Some(error) = envelope.error {
@@ -192,13 +251,12 @@ impl SubscriptionMachine {
             self.state.establish();
         }
         for text in early {
-            let carrier = Carrier::Plain;
-            self.receive(Received { text, carrier });
+            self.receive(&text, Carrier::Plain);
         }
     }
 
     /// A server that could not read a request cannot repeat its id: then the first that waits is meant.
-    fn refused(&mut self, id: Option<u64>, error: Span, text: &SharedText) {
+    fn refused(&mut self, id: Option<u64>, error: Span, text: &str) {
         let refused = match id {
             Some(id) => self.subscriptions.requested(id).map(|one| one.target.clone()),
             None => self.subscriptions.first_requested().map(|one| one.target.clone()),
@@ -218,34 +276,46 @@ impl SubscriptionMachine {
 
     /// A message for a subscription that is not open. Its request may be one that is about to be answered.
     #[cold]
-    fn unknown(&mut self, text: SharedText) {
-        let kept = match self.state.handshake() {
-            Some(handshake) => handshake.keep(text, self.config.max_message_bytes),
-            None => Err(text),
-        };
-        if let Err(text) = kept {
-            self.fault(&text, Unreadable("its subscription is unknown"));
+    fn unknown(&mut self, text: &str) {
+        let limit = self.config.max_message_bytes;
+        let handshake = self.state.handshake();
+        if !handshake.is_some_and(|handshake| handshake.keep(text, limit)) {
+            self.fault(text, Unreadable("its subscription is unknown"));
         }
     }
 
     /// A text that could not be read. If a compressed stream does not even yield JSON it is damaged.
     #[cold]
-    fn unreadable(&mut self, received: &Received, unreadable: Unreadable) {
-        let is_json = || serde_json::from_str::<IgnoredAny>(&received.text).is_ok();
-        if received.carrier == Carrier::Compressed && !is_json() {
+    fn unreadable(&mut self, text: &str, carrier: Carrier, unreadable: Unreadable) {
+        let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+        if carrier == Carrier::Compressed && !is_json() {
             self.state = State::Broken(ConnectionError::Desynchronised {
                 reason: unreadable.0.to_owned(),
             });
         } else {
-            self.fault(&received.text, unreadable);
+            self.fault(text, unreadable);
         }
     }
 
     #[cold]
-    fn fault(&mut self, text: &SharedText, Unreadable(reason): Unreadable) {
-        let raw = text.to_string();
+    fn fault(&mut self, text: &str, Unreadable(reason): Unreadable) {
+        let raw = text.to_owned();
         let fault = StreamFault::UnreadableNotification { raw, reason };
         self.events.push_back(SubscriptionNotification::Fault(fault));
+    }
+
+    /// A message of a compressed stream.
+    fn inflate(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let Some(link) = self.state.link() else {
+            return Ok(());
+        };
+        let mut output = mem::take(&mut self.inflated);
+        let text = link.inflate(bytes, self.config.max_message_bytes, &mut output)?;
+        self.receive(text, Carrier::Compressed);
+        if output.capacity() <= KEPT_OUTPUT {
+            self.inflated = output;
+        }
+        Ok(())
     }
 
     fn fail(&mut self, error: ConnectionError) {
@@ -286,11 +356,19 @@ impl Machine for SubscriptionMachine {
     #[inline]
     fn handle_message(&mut self, message: Message, now: Instant) {
         self.handle_sign_of_life(now);
-        let Some(link) = self.state.link() else {
+        if self.state.link().is_none() {
             return;
+        }
+        let received = match (&message, self.config.compression) {
+            (Message::Text(text), _) => {
+                self.receive(text, Carrier::Plain);
+                Ok(())
+            }
+            (Message::Binary(bytes), Some(Compression::Zstd)) => self.inflate(bytes),
+            (Message::Binary(bytes), None) => uncompressed(bytes).map(|text| self.receive(text, Carrier::Plain)),
         };
-        match link.read(message, self.config.compression, self.config.max_message_bytes) {
-            Ok(received) => self.receive(received),
+        match received {
+            Ok(()) => {}
             Err(LinkError::Fault(fault)) => self.events.push_back(SubscriptionNotification::Fault(fault)),
             Err(LinkError::Retry(error)) => self.state = State::Broken(error),
             Err(LinkError::Fail(error)) => self.fail(error),
@@ -362,9 +440,10 @@ impl Machine for SubscriptionMachine {
     }
 }
 
+/// The result of a notification and its slot, which the cursor tells too.
 #[inline]
-fn readable<B: Body>(body: Option<B>) -> Scanned<(B, u64)> {
-    let body = body.ok_or(Unreadable("the result is missing"))?;
+fn readable<B: Body>(result: Option<(Span, B)>, cursor: Option<Cursor>) -> Scanned<(Span, B, u64)> {
+    let (span, body) = result.ok_or(Unreadable("the result is missing"))?;
     let slot = body.slot()?;
-    Ok((body, slot))
+    Ok((span, body, cursor.map_or(slot, |cursor| cursor.slot)))
 }

@@ -2,8 +2,9 @@
 //! notifications reach the caller exactly once.
 //!
 //! ```text
-//!   message --link--> text --envelope, body--> spans --subscriptions--> which one --resume--> new? --> event
-//!           (inflate)        (scan: one pass)
+//!   message --link--> text --shape----------> what is around the result --subscriptions--> whose? --resume--> new?
+//!           inflate       \\-envelope, body-> and what is in it                                        |
+//!                           (scan: one pass)                                          notification <--+
 //! ```
 
 mod account_state;
@@ -16,6 +17,7 @@ mod notification;
 mod request;
 mod resume;
 mod scan;
+mod shape;
 mod signature;
 mod state;
 mod subscriptions;
@@ -25,4 +27,4 @@ mod tests;
 
 pub use account_state::{AccountState, AccountStateError};
 pub use machine::{SubscriptionConfig, SubscriptionKind, SubscriptionMachine};
-pub use notification::{AccountDiffNotification, LogsNotification, TransactionNotification};
+pub use notification::{AccountDiffNotification, LogsNotification, MalformedNotification, TransactionNotification};

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 
 use memchr::memchr2;
 
@@ -44,7 +45,27 @@ const MAX_DEPTH: u32 = 120;
 impl Span {
     /// The part of a text, which is the one that was scanned.
     pub(super) fn of(self, text: &str) -> &str {
-        &text[self.start as usize..self.end.get() as usize]
+        &text[self.start()..self.end()]
+    }
+
+    /// The part of a text from one position to another.
+    #[inline]
+    pub(super) fn new(start: usize, end: usize) -> Scanned<Self> {
+        let too_far = Unreadable("it has more than 4 GiB");
+        let start = u32::try_from(start).map_err(|_| too_far)?;
+        let end = u32::try_from(end).map_err(|_| too_far)?;
+        let end = NonZeroU32::new(end).ok_or(Unreadable("a value is expected"))?;
+        Ok(Self { start, end })
+    }
+
+    /// The position of its first byte.
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The position behind its last byte.
+    pub(super) fn end(self) -> usize {
+        self.end.get() as usize
     }
 }
 
@@ -57,6 +78,15 @@ impl<'a> Scanner<'a> {
         let mut scanner = Self { text, at: 0 };
         scanner.space();
         Ok(scanner)
+    }
+
+    /// Begins with a part of a text that was scanned before.
+    #[inline]
+    pub(super) fn within(text: &'a str, part: Span) -> Self {
+        Self {
+            text: &text[..part.end()],
+            at: part.start(),
+        }
     }
 
     /// Makes sure that nothing follows.
@@ -76,7 +106,7 @@ impl<'a> Scanner<'a> {
 
     /// What was read since a position.
     pub(super) fn since(&self, start: usize) -> Scanned<Span> {
-        span(start, self.at)
+        Span::new(start, self.at)
     }
 
     /// Whether the next value is an object.
@@ -87,6 +117,15 @@ impl<'a> Scanner<'a> {
     /// An object. `field` is called behind each key and reads its value.
     #[inline]
     pub(super) fn object(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Scanned<()>) -> Scanned<()> {
+        self.object_until(|scanner, key| field(scanner, key).map(ControlFlow::Continue))
+    }
+
+    /// An object, or its beginning: `field` may break off.
+    #[inline]
+    pub(super) fn object_until(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &[u8]) -> Scanned<ControlFlow<()>>,
+    ) -> Scanned<()> {
         self.expect(b'{', "an object is expected")?;
         self.space();
         if self.peek() == Some(b'}') {
@@ -99,7 +138,9 @@ impl<'a> Scanner<'a> {
             self.space();
             self.expect(b':', "a key without a value")?;
             self.space();
-            field(self, key.as_bytes())?;
+            if field(self, key.as_bytes())?.is_break() {
+                return Ok(());
+            }
             self.space();
             match self.next() {
                 Some(b',') => self.space(),
@@ -126,7 +167,7 @@ impl<'a> Scanner<'a> {
         if quoted.escaped {
             return Err(Unreadable("an escape where none belongs"));
         }
-        span(quoted.start, quoted.end)
+        Span::new(quoted.start, quoted.end)
     }
 
     /// An integer without a sign.
@@ -333,15 +374,6 @@ impl<'a> Scanner<'a> {
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
-}
-
-#[inline]
-fn span(start: usize, end: usize) -> Scanned<Span> {
-    let too_far = Unreadable("it has more than 4 GiB");
-    let start = u32::try_from(start).map_err(|_| too_far)?;
-    let end = u32::try_from(end).map_err(|_| too_far)?;
-    let end = NonZeroU32::new(end).ok_or(Unreadable("a value is expected"))?;
-    Ok(Span { start, end })
 }
 
 #[cold]

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use crate::machine::{Ending, Standing};
 use crate::managed::ConnectionError;
-use crate::transport::SharedText;
 
 /// Where a subscription connection is in its life.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub(super) struct Handshake {
     began: Instant,
     last_sign: Instant,
     /// Messages for subscriptions whose numbers are not known yet.
-    early: Vec<SharedText>,
+    early: Vec<Box<str>>,
     early_bytes: usize,
 }
 
@@ -93,17 +92,18 @@ impl Handshake {
     }
 
     /// Keeps a message for later, if there is room for it.
-    pub(super) fn keep(&mut self, text: SharedText, limit: usize) -> Result<(), SharedText> {
-        if self.early_bytes.saturating_add(text.len()) > limit {
-            return Err(text);
+    pub(super) fn keep(&mut self, text: &str, limit: usize) -> bool {
+        let bytes = self.early_bytes.saturating_add(text.len());
+        if bytes > limit {
+            return false;
         }
-        self.early_bytes += text.len();
-        self.early.push(text);
-        Ok(())
+        self.early_bytes = bytes;
+        self.early.push(text.into());
+        true
     }
 
     /// What was kept, in order.
-    pub(super) fn take_early(&mut self) -> Vec<SharedText> {
+    pub(super) fn take_early(&mut self) -> Vec<Box<str>> {
         self.early_bytes = 0;
         std::mem::take(&mut self.early)
     }

@@ -8,8 +8,12 @@ use super::{SubscriptionConfig, SubscriptionKind, SubscriptionMachine};
 use crate::machine::{Ending, Machine, Message, Standing};
 use crate::managed::{ConnectionError, ManagedFailure, StreamFault, SubscriptionNotification};
 
+mod compression;
+mod notifications;
 mod opening;
+mod recognising;
 mod resuming;
+mod scanning;
 
 const RESPONSE: Duration = Duration::from_secs(120);
 const TOTAL: Duration = Duration::from_secs(900);

@@ -210,7 +210,8 @@ fn transactions_and_logs_are_recognised_too() {
         json!({"jsonrpc": "2.0", "method": "transactionNotification", "params": {"subscription": 11, "result":
             {"slot": 2, "transaction": [bytes, "base64"]}}})
     };
-    let cases: [(SubscriptionKind, &dyn Fn(&str) -> Value); 3] = [
+    type Make<'a> = &'a dyn Fn(&str) -> Value;
+    let cases: [(SubscriptionKind, Make<'_>); 3] = [
         (SubscriptionKind::Transactions, &transaction),
         (SubscriptionKind::Transactions, &encoded),
         (SubscriptionKind::Logs, &logs),
