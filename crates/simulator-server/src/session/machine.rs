@@ -62,14 +62,17 @@ impl Session {
         }
     }
 
-    /// Whether the session waits for an order.
+    /// Whether the session waits for an order, whether its client knows or not.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.place, Place::Open(_)) && self.run.is_none()
+        self.is_held() || matches!(self.place, Place::Open(_)) && self.run.is_none()
     }
 
-    /// Tells a client that may have missed it that the session waits.
+    /// Tells a client that may have missed it that the session waits. If a run is held, the answer may have been lost,
+    /// and nothing was told that could be told again.
     pub(crate) fn remind(&mut self) {
-        if let Some(kind) = self.last_stop.clone().filter(|_| self.is_waiting()) {
+        if self.is_held() {
+            self.push(None, EventKind::Ready);
+        } else if let Some(kind) = self.last_stop.clone().filter(|_| self.is_waiting()) {
             self.push(None, kind);
         }
     }

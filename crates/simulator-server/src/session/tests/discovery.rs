@@ -128,6 +128,31 @@ fn a_held_session_executes_what_is_sent_and_applies_the_changes_of_an_answer() {
 }
 
 #[test]
+fn reminds_of_what_it_waits_for() {
+    let mut worker = started();
+    worker.session.remind();
+    assert_eq!(worker.run(), ["ready"]);
+    worker.go(to_the_end());
+    assert!(worker.session.is_waiting(), "held");
+    worker.session.remind();
+    assert_eq!(
+        worker.run(),
+        ["ready"],
+        "whoever comes back may have sent an answer that was lost"
+    );
+    assert_eq!(worker.go(to(10, 0)), ["paused 10/0", "found 11/1"]);
+    worker.session.remind();
+    assert_eq!(
+        worker.run(),
+        ["paused 10/0"],
+        "the announcement is sent again by number"
+    );
+    worker.session.order(blocks(1));
+    worker.session.remind();
+    assert_eq!(worker.run(), ["slot 10", "ready"], "it does not wait while it runs");
+}
+
+#[test]
 fn a_refused_target_leaves_a_held_run_held() {
     let mut worker = started();
     worker.go(to(11, 1));
