@@ -1,6 +1,7 @@
 //! Sessions with discovery filters, driven as the published clients drive them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use crate::support::{Control, Rpc, Running, SampleArchive, shorten};
 
 const STAKE: &str = "Stake11111111111111111111111111111111111111";
 const SYSTEM: &str = "11111111111111111111111111111111";
+const VOTE: &str = "Vote111111111111111111111111111111111111111";
 const MEMO: &str = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr";
 
 /// Transactions of the sample that name or call the stake program, by slot.
@@ -243,5 +245,41 @@ async fn a_close_is_answered_next_and_too_many_filters_are_refused() {
         "held before the match, and silent"
     );
     assert_eq!(control.closed().await.map(u16::from), Some(1000));
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_the_announcement_and_learns_that_the_session_waits() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.times.reminder_delay = Duration::from_millis(5);
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    let params = json!({"startSlot": 36, "endSlot": 44, "discoveries": [program(VOTE)]});
+    let (rpc, _) = control.create(params).await;
+    assert_eq!(shorten(&control.run().await), ["readyForContinue"]);
+    let found = control.next().await;
+    assert_eq!(
+        (found["params"]["slot"].as_u64(), found["params"]["batchIndex"].as_u64()),
+        (Some(36), Some(0))
+    );
+    control.send("continue", json!({"advanceCount": u64::MAX})).await;
+    // The answer to this says that the continue has arrived. It is held before the first batch.
+    control.send("continueTo", json!({"slot": 1})).await;
+    let refused = control.next().await;
+    assert!(refused["params"]["invalidRequest"].is_object(), "{refused}");
+    drop(control);
+
+    let mut control = server.connect().await;
+    control.take_over(&rpc.id(), Some(2)).await;
+    let again = control.next().await;
+    assert_eq!((&again["params"], &again["replayed"]), (&found["params"], &json!(true)));
+    assert_eq!(control.next().await["seqId"], refused["seqId"]);
+    let reminder = control.next().await;
+    assert_eq!(reminder, json!({"method": "readyForContinue", "seqId": 5}));
+    control.send("continueTo", json!({"slot": 36, "batchIndex": 0})).await;
+    assert_eq!(shorten(&control.run().await), [r#"paused {"batchIndex":0,"slot":36}"#]);
+    assert_eq!(control.next().await["method"], "discoveryBatch");
+    drop(control);
     server.stopped().await;
 }
