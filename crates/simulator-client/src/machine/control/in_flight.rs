@@ -212,9 +212,4 @@ impl InFlight {
             pending.passage = Passage::Unsent;
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.requests.len()
-    }
 }

@@ -21,6 +21,7 @@ mod in_flight;
 mod machine;
 mod order;
 mod output;
+mod receive;
 mod state;
 mod stream;
 

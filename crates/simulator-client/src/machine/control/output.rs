@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use simulator_api::{BacktestRequest, BacktestResponse, DecodeError, UnknownMessage};
 
+use serde::Deserialize;
+
 use super::ControlOutput;
+use crate::machine::Arrival;
 use crate::managed::{ControlEvent, SessionInfo, StreamFault};
 use crate::transport::SharedText;
 
@@ -46,6 +49,12 @@ impl Output {
         self.events.pop_front()
     }
 
+    pub(super) fn report_gap(&mut self, arrival: Arrival, number: Option<u64>) {
+        if let (Arrival::Gap { expected }, Some(received)) = (arrival, number) {
+            self.report(StreamFault::Gap { expected, received });
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.transmits.len() + self.events.len()
@@ -64,6 +73,16 @@ pub(super) fn undecodable(text: &str, source: DecodeError) -> StreamFault {
         raw: text.to_owned(),
         source: Arc::new(source),
     }
+}
+
+/// The number of a message that cannot be decoded otherwise, so that it is told once and does not look like a gap.
+pub(super) fn number_of(text: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        #[serde(rename = "seqId")]
+        seq_id: u64,
+    }
+    serde_json::from_str(text).ok().map(|Numbered { seq_id }| seq_id)
 }
 
 /// A session event as callers see it. What is no event of a single session was not asked for, and is shown as it came;

@@ -126,7 +126,19 @@ impl State {
         }
     }
 
-    pub(super) fn handshake_mut(&mut self) -> Option<&mut Handshake> {
+    /// Something arrived.
+    pub(super) fn heard(&mut self, now: Instant) {
+        match self {
+            Self::Alive(_, Link::Up { heard }) => *heard = now,
+            other => {
+                if let Some(handshake) = other.handshake_mut() {
+                    handshake.heard(now);
+                }
+            }
+        }
+    }
+
+    fn handshake_mut(&mut self) -> Option<&mut Handshake> {
         match self {
             Self::Creating(Creating { handshake, .. })
             | Self::Alive(_, Link::Attaching(handshake) | Link::Resuming(handshake))
@@ -162,6 +174,24 @@ impl Session {
             Goal::Run => failure,
             Goal::Rest | Goal::Close => Ending::Finished,
             Goal::Conclude(ending) => ending.clone(),
+        }
+    }
+}
+
+impl Goal {
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::Conclude(ending) => ending,
+            Self::Run | Self::Rest | Self::Close => Ending::Finished,
+        }
+    }
+}
+
+impl IfLost {
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::End(ending) => ending,
+            Self::Again(_) => Ending::Finished,
         }
     }
 }

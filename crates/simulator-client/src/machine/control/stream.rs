@@ -27,11 +27,13 @@ impl Stream {
     /// Takes the next message of the session.
     pub(super) fn admit(&mut self, event: &SequencedResponse, counts: &mut MachineCounts) -> Arrival {
         counts.replayed += u64::from(event.replayed);
-        let Some(number) = event.seq_id else {
-            self.has_unnumbered |= is_usually_numbered(&event.response);
-            return Arrival::Next;
-        };
-        let arrival = self.cursor.observe(number);
+        self.has_unnumbered |= event.seq_id.is_none() && is_usually_numbered(&event.response);
+        self.admit_number(event.seq_id, counts)
+    }
+
+    /// Takes a message of which no more is known than its number, if it has one.
+    pub(super) fn admit_number(&mut self, number: Option<u64>, counts: &mut MachineCounts) -> Arrival {
+        let arrival = number.map_or(Arrival::Next, |number| self.cursor.observe(number));
         counts.duplicates += u64::from(arrival == Arrival::Duplicate);
         arrival
     }

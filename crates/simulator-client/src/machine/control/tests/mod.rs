@@ -2,4 +2,10 @@
 
 mod support;
 
+mod arbitrary;
+mod closing;
 mod creating;
+mod resending;
+mod resending_by_order;
+mod resuming;
+mod streaming;
