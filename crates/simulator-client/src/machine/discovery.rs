@@ -37,7 +37,8 @@ pub struct DiscoveryPause {
 pub struct MissedDiscovery {
     /// The match, as it was announced.
     pub discovery: DiscoveryBatchEvent,
-    /// Why the server refused to stop there; `None` if the session's events show that it went past.
+    /// Why the server refused to stop there; `None` if the session's events show that it went past, as it does when
+    /// the offset of the step before led beyond the match.
     pub refusal: Option<BacktestError>,
 }
 
