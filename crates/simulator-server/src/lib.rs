@@ -2,14 +2,15 @@
 //!
 //! A [`Server`] serves archives over the backtest protocol: a WebSocket control channel at `/backtest`, over which a
 //! client makes a session and drives it, JSON-RPC at `/backtest/{session_id}`, over which it looks at the session and
-//! changes it, and PubSub over a WebSocket at the same place, which tells it what the session does. `/available-ranges` says what there is, `/health` that the server is there.
+//! changes it, and PubSub over a WebSocket at the same place, which tells it what the session does. `/available-ranges`
+//! says what there is, `/health` that the server is there.
 //!
 //! ```text
 //!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
 //!     │          ▲                                   │     │
 //!     │          └───────── event_log ◄──────────────┘     ├── session: the rules, pure
 //!     └─────► rpc ──► handle                               ├── feed: blocks, decoded ahead
-//!     │        └──── outcomes ◄── executor                └── discovery: what filters find ahead
+//!     │        └──── outcomes ◄── executor                 └── discovery: what filters find ahead
 //!     └─────► pubsub ◄─────────── executor
 //! ```
 //!
