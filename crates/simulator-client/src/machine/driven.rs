@@ -27,13 +27,14 @@ pub trait Machine {
     /// The peer sent a message on the current connection.
     fn handle_message(&mut self, message: Message, now: Instant);
 
-    /// The peer gave a sign of life that is no message, such as a pong.
+    /// The peer gave a sign of life that is no message, such as a pong; or the driver listens again after a time in
+    /// which it did not, for want of room.
     fn handle_sign_of_life(&mut self, now: Instant);
 
     /// The current connection is gone. What was not transmitted yet never will be on it.
     fn handle_disconnected(&mut self, now: Instant);
 
-    /// The time that `poll_timeout` named has come.
+    /// The time that `poll_timeout` named has come. Not called while the driver does not listen.
     fn handle_timeout(&mut self, now: Instant);
 
     /// The caller asks for something. Only called while `accepts_request` holds.

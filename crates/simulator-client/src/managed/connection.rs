@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -154,17 +154,23 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Due::Ping => connection.writer.sign_of_life(connection.liveness.is_suspended()),
                 Due::Dead(silence) => return Some(ConnectionError::Silent(silence)),
             }
-            if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            if self.machine_timeout(connection).is_some_and(|at| at <= now) {
                 self.machine.handle_timeout(now);
             }
             let at = connection.liveness.next_due();
-            let at = self.machine.poll_timeout().map_or(at, |own| own.min(at));
+            let at = self.machine_timeout(connection).map_or(at, |own| own.min(at));
             if at > now && connection.alarm.poll(cx, at).is_pending() {
                 return None;
             }
         }
         cx.waker().wake_by_ref();
         None
+    }
+
+    /// The machine's timers are about what the peer does not say, which nobody can tell who does not listen.
+    fn machine_timeout(&self, connection: &Connection) -> Option<Instant> {
+        let listens = !connection.liveness.is_suspended();
+        listens.then(|| self.machine.poll_timeout()).flatten()
     }
 
     fn poll_write(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Option<ConnectionError> {
@@ -186,28 +192,35 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         }
     }
 
-    /// Hands the machine's events over. Pending while one waits for room.
+    /// Hands the machine's events over, and after them why nothing follows. Pending while one waits for room.
     pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if self.held.is_none() {
                 self.held = self.machine.poll_event();
             }
-            if self.held.is_none() {
+            if self.held.is_none() && self.last_words.is_none() {
                 return Poll::Ready(());
             }
             if self.closing {
-                self.held = None;
+                (self.held, self.last_words) = (None, None);
                 continue;
             }
-            match self.outlet.poll_room(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Room::Gone) => self.abandon(),
-                Poll::Ready(Room::Free) => {
-                    if let Some(event) = self.held.take() {
-                        self.outlet.deliver(event);
-                    }
+            match ready!(self.outlet.poll_room(cx)) {
+                Room::Gone => {
+                    (self.held, self.last_words) = (None, None);
+                    self.abandon();
                 }
+                Room::Free => self.deliver_one(),
             }
+        }
+    }
+
+    /// There is room for one event.
+    fn deliver_one(&mut self) {
+        if let Some(event) = self.held.take() {
+            self.outlet.deliver(event);
+        } else if let Some(failure) = self.last_words.take() {
+            self.outlet.failed(failure);
         }
     }
 
@@ -278,10 +291,11 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 }
             },
         };
-        if has_room {
-            connection.liveness.listen(now);
-        } else {
+        if !has_room {
             connection.liveness.suspend(now);
+        } else if connection.liveness.is_suspended() {
+            connection.liveness.listen(now);
+            self.machine.handle_sign_of_life(now);
         }
         if connection.up_since.is_none() {
             self.watched.stalled.send_if_modified(|stalled| {

@@ -18,6 +18,9 @@ mod status;
 mod subscription;
 mod supervisor;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{ControlHandle, spawn_control_manager};
 pub use error::{ConnectionError, ManagedFailure, ManagedSessionError, StreamFault};
 pub use event::{ControlEvent, ManagedEvent, SubscriptionNotification};

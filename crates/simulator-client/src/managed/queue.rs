@@ -71,7 +71,8 @@ impl<T: Weigh + Send + 'static> EventSender<T> {
         if self.load.is_full() {
             self.load.lightened.register(cx.waker());
             if self.load.is_full() {
-                return if self.items.is_closed() {
+                let is_gone = self.items.get_ref().is_none_or(mpsc::Sender::is_closed);
+                return if is_gone {
                     Poll::Ready(Room::Gone)
                 } else {
                     Poll::Pending

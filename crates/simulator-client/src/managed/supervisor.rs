@@ -46,6 +46,8 @@ pub(crate) struct Supervisor<M: Machine, O> {
     pub(super) closing: bool,
     /// An event that waits for room.
     pub(super) held: Option<M::Event>,
+    /// Why nothing follows, which is told after everything else.
+    pub(super) last_words: Option<ManagedFailure>,
 }
 
 /// What callers can see of a supervisor.
@@ -131,6 +133,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             cancel: setup.cancel,
             closing: false,
             held: None,
+            last_words: None,
         }
     }
 
@@ -141,6 +144,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         let ending = cancel.run_until_cancelled(self.supervise()).await;
         if let Some(Ending::Failed(failure)) = &ending {
             self.watched.fail(failure);
+            self.last_words = Some(failure.clone());
         }
         let limit = self.policy.graceful_close_timeout;
         if timeout(limit, self.close(ending.is_none())).await.is_err() {
@@ -150,8 +154,8 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         if !matches!(ending, Some(Ending::Failed(_))) {
             self.watched.status.send_replace(ConnectionStatus::Down);
         }
-        if let Some(ending) = ending {
-            cancel.run_until_cancelled(self.deliver_rest(ending)).await;
+        if ending.is_some() {
+            cancel.run_until_cancelled(poll_fn(|cx| self.poll_deliver(cx))).await;
         }
     }
 
@@ -258,8 +262,8 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             self.machine.handle_close(now());
             self.finish_conversation().await;
         }
-        if let Some(connection) = &mut self.connection {
-            connection.close().await;
+        if let Some(mut connection) = self.connection.take() {
+            self.while_delivering(connection.close()).await;
         }
     }
 
@@ -282,16 +286,6 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Exit::Over(_) => return,
                 Exit::Lost(_) => self.disconnected(),
             }
-        }
-    }
-
-    /// Tells the caller what is left to tell, and why nothing follows.
-    async fn deliver_rest(&mut self, ending: Ending) {
-        poll_fn(|cx| self.poll_deliver(cx)).await;
-        if let Ending::Failed(failure) = ending
-            && poll_fn(|cx| self.outlet.poll_room(cx)).await == Room::Free
-        {
-            self.outlet.failed(failure);
         }
     }
 
