@@ -1,9 +1,10 @@
 //! Backtest sessions over the network.
 //!
 //! A [`Server`] serves archives over the backtest protocol: a WebSocket control channel at `/backtest`, over which a
-//! client makes a session and drives it, JSON-RPC at `/backtest/{session_id}`, over which it looks at the session and
-//! changes it, and PubSub over a WebSocket at the same place, which tells it what the session does. `/available-ranges`
-//! says what there is, `/health` that the server is there.
+//! client makes a session, or takes over one whose connection was lost, and drives it, JSON-RPC at
+//! `/backtest/{session_id}`, over which it looks at the session and changes it, and PubSub over a WebSocket at the same
+//! place, which tells it what the session does. `/available-ranges` says what there is, `/health` that the server is
+//! there.
 //!
 //! ```text
 //!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
@@ -16,6 +17,11 @@
 //!
 //! Nothing of the network ever waits inside the engine, and the engine never waits for a socket: every queue between
 //! them has a limit, and a replay whose reader is slow pauses. Nothing is dropped.
+//!
+//! A session is not tied to a connection. One task (`lifetime`) makes it and ends it; connections take its `seat`, one
+//! at a time, and a seat that stays vacant for longer than the session's disconnect time is the end of the session.
+//! Every event has a number in the session and is kept until a pong has shown that the client has it, so that the next
+//! connection can go on after any number.
 //!
 //! # JSON-RPC errors of our own
 //!
