@@ -40,6 +40,8 @@ pub struct Limits {
     pub unread_events: usize,
     /// Events that a session keeps, those that its client got included, for one that comes back with an older cursor.
     pub retained_events: usize,
+    /// The same in bytes: a session that has more of them unread pauses, and forgets the oldest that were read.
+    pub event_bytes: usize,
     /// Outcome records that a session may keep unread, in bytes; the replay pauses above it.
     pub outcome_bytes: usize,
     /// Outcome records in one `getReplayOutcomes` answer and account data in one `getReplayAccounts` answer, in bytes;
@@ -148,6 +150,7 @@ impl Default for Limits {
             inbox: 64,
             unread_events: 1024,
             retained_events: 8192,
+            event_bytes: 64 * MIB,
             outcome_bytes: 64 * MIB,
             answer_bytes: 16 * MIB,
             request_answer_bytes: 64 * MIB,

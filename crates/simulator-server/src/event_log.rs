@@ -7,11 +7,13 @@
 //! an older cursor.
 
 use std::collections::VecDeque;
+use std::io;
 
 use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use crate::config::Limits;
 use crate::watched::Watched;
 
 /// How many events more than those at which the worker pauses may wait unread: answers to what was asked before the
@@ -51,7 +53,10 @@ pub(crate) struct EventLog {
 /// What [`EventLog`] guards.
 #[derive(Debug)]
 struct Events {
-    retained: VecDeque<SequencedResponse>,
+    retained: VecDeque<Retained>,
+    /// Bytes of all events there were, and of those that are not retained any more.
+    bytes: u64,
+    forgotten_bytes: u64,
     last: Sequence,
     read: Sequence,
     /// The last event when the connection that reads now came: what it has yet to read of these is not its doing.
@@ -60,19 +65,30 @@ struct Events {
     stop: Sequence,
     max_unread: usize,
     max_retained: usize,
+    max_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Retained {
+    event: SequencedResponse,
+    /// Bytes of all events up to this one.
+    end: u64,
 }
 
 impl EventLog {
-    /// An empty log that has room until `max_unread` events wait, and then keeps `max_retained`.
-    pub(crate) fn new(max_unread: usize, max_retained: usize) -> Self {
+    /// An empty log.
+    pub(crate) fn new(limits: &Limits) -> Self {
         let events = Events {
             retained: VecDeque::new(),
+            bytes: 0,
+            forgotten_bytes: 0,
             last: Sequence(0),
             read: Sequence(0),
             inherited: Sequence(0),
             stop: Sequence(0),
-            max_unread,
-            max_retained: max_retained.max(max_unread),
+            max_unread: limits.unread_events,
+            max_retained: limits.retained_events.max(limits.unread_events),
+            max_bytes: limits.event_bytes as u64,
         };
         Self {
             events: Watched::new(events),
@@ -153,32 +169,46 @@ impl Events {
         ) {
             self.stop = self.last;
         }
-        self.retained.push_back(SequencedResponse {
+        let event = SequencedResponse {
             seq_id: Some(self.last.0),
             request_id,
             replayed: false,
             response,
-        });
+        };
+        self.bytes += size(&event);
+        let end = self.bytes;
+        self.retained.push_back(Retained { event, end });
         self.forget();
     }
 
     fn has_room(&self) -> bool {
-        self.unread() < self.max_unread as u64
+        self.unread() < self.max_unread as u64 && self.unread_bytes() < self.max_bytes
     }
 
+    /// Each connection may leave a little more unread than the last one, but not without end.
     fn is_flooded(&self) -> bool {
-        self.last.0 - self.read.max(self.inherited).0 > (self.max_unread + UNREAD_MARGIN) as u64
+        let margin = (self.max_unread + UNREAD_MARGIN) as u64;
+        self.last.0 - self.read.max(self.inherited).0 > margin
+            || self.unread() > self.max_retained as u64 + margin
+            || self.unread_bytes() > self.max_bytes * 2
     }
 
     fn unread(&self) -> u64 {
         self.last.0 - self.read.0
     }
 
+    fn unread_bytes(&self) -> u64 {
+        let index = self.read.0.checked_sub(self.first());
+        let read = index.and_then(|index| self.retained.get(usize::try_from(index).ok()?));
+        self.bytes - read.map_or(self.forgotten_bytes, |read| read.end)
+    }
+
     fn after(&self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
         let first = self.first();
         let wanted = (cursor.0 + 1).max(first);
         let index = usize::try_from(wanted - first).ok()?;
-        self.retained.get(index).map(|event| (Sequence(wanted), event.clone()))
+        let retained = self.retained.get(index)?;
+        Some((Sequence(wanted), retained.event.clone()))
     }
 
     fn check(&self, cursor: Option<u64>) -> Result<Resumption, CursorError> {
@@ -209,10 +239,36 @@ impl Events {
         self.forget();
     }
 
+    /// Forgets the oldest events that were read, as long as there are too many.
     fn forget(&mut self) {
-        while self.retained.len() > self.max_retained && self.last.0 - (self.retained.len() as u64) < self.read.0 {
+        while self.retained.len() > self.max_retained || self.bytes - self.forgotten_bytes > self.max_bytes {
+            match self.retained.front() {
+                Some(oldest) if self.first() <= self.read.0 => self.forgotten_bytes = oldest.end,
+                _ => return,
+            }
             self.retained.pop_front();
         }
+    }
+}
+
+/// How much an event takes when it is sent, and about how much memory.
+fn size(event: &SequencedResponse) -> u64 {
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, event).expect("events have text keys only, and counting never fails");
+    count.0
+}
+
+/// Counts what is written.
+struct Count(u64);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -221,7 +277,11 @@ mod tests {
     use super::*;
 
     fn log_of(count: u64) -> EventLog {
-        let log = EventLog::new(3, 4);
+        let log = EventLog::new(&Limits {
+            unread_events: 3,
+            retained_events: 4,
+            ..Limits::default()
+        });
         (1..=count).for_each(|slot| log.append(None, BacktestResponse::SlotNotification(slot)));
         log
     }
@@ -293,6 +353,48 @@ mod tests {
         assert_eq!(log.events.lock().after(Sequence(0)).unwrap().0, Sequence(1));
         log.append(None, BacktestResponse::ReadyForContinue);
         assert!(log.is_flooded());
+    }
+
+    #[test]
+    fn connections_that_come_and_go_are_a_flood_in_the_end() {
+        let log = log_of(0);
+        for _ in 0..4 + 3 + UNREAD_MARGIN {
+            log.append(None, BacktestResponse::ReadyForContinue);
+            log.resume(Some(0)).unwrap();
+            assert!(!log.is_flooded());
+        }
+        log.append(None, BacktestResponse::ReadyForContinue);
+        log.resume(Some(0)).unwrap();
+        assert!(log.is_flooded());
+    }
+
+    #[test]
+    fn large_events_are_few() {
+        let log = EventLog::new(&Limits {
+            event_bytes: 2000,
+            ..Limits::default()
+        });
+        let large = || BacktestResponse::from("x".repeat(800));
+        log.append(None, large());
+        log.append(None, large());
+        assert!(log.has_room());
+        log.append(None, large());
+        assert!(!log.has_room() && !log.is_flooded());
+        assert_eq!(
+            log.check(Some(0)).unwrap().after,
+            Sequence(0),
+            "nothing unread is dropped"
+        );
+        log.mark_read(Sequence(2));
+        assert!(log.has_room());
+        assert_eq!(log.check(Some(0)), Err(CursorError::Forgotten { asked: 0, oldest: 2 }));
+        (0..3).for_each(|_| log.append(None, large()));
+        assert!(!log.is_flooded());
+        log.append(None, large());
+        assert!(log.is_flooded());
+        log.mark_read(Sequence(7));
+        assert!(log.has_room());
+        assert_eq!(log.check(None).unwrap().after, Sequence(5));
     }
 
     #[test]

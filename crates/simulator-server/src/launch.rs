@@ -59,10 +59,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
         id: launch.id,
         number: launch.number,
         inbox,
-        events: Arc::new(EventLog::new(
-            launch.limits.unread_events,
-            launch.limits.retained_events,
-        )),
+        events: Arc::new(EventLog::new(launch.limits)),
         outcomes: launch
             .spec
             .outcomes

@@ -59,12 +59,7 @@ pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
     let (sink, mut frames) = socket.split();
     let (replies, waiting) = mpsc::channel(WAITING_REPLIES);
     let driver = Arc::<Driver>::default();
-    let writer = Writer::new(
-        sink,
-        Arc::clone(&driver),
-        state.times.clone(),
-        state.limits.unread_events,
-    );
+    let writer = Writer::new(sink, Arc::clone(&driver), state.times.clone(), &state.limits);
     let writer = tokio::spawn(writer.write(waiting));
     let connection = Connection::new(Arc::clone(&state), owner, driver, replies.clone());
     let ending = connection.converse(&mut frames).await;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::ping::Ping;
-use crate::config::Times;
+use crate::config::{Limits, Times};
 use crate::event_log::{Resumption, Sequence};
 use crate::handle::SessionHandle;
 use crate::seat::Driver;
@@ -34,10 +34,19 @@ pub(super) struct Writer {
     times: Times,
     driver: Arc<Driver>,
     delivery: Option<Delivery>,
-    /// After so many events the client is asked whether it has them.
-    ask_every: u64,
-    /// The last ping.
-    asked: Ping,
+    /// The last probe that a ping carried.
+    probe: u64,
+    /// Events and bytes of them that were sent since the last ping.
+    unasked: Amount,
+    /// After so much the client is asked whether it has it.
+    ask_every: Amount,
+}
+
+/// A number of events.
+#[derive(Clone, Copy, Debug, Default)]
+struct Amount {
+    events: usize,
+    bytes: usize,
 }
 
 /// A session and the last of its events that was sent.
@@ -58,20 +67,20 @@ enum WriteError {
 }
 
 impl Writer {
-    /// A writer for a connection; the worker of its session waits when `unread_events` were not acknowledged.
-    pub(super) fn new(
-        sink: SplitSink<WebSocket, Message>,
-        driver: Arc<Driver>,
-        times: Times,
-        unread_events: usize,
-    ) -> Self {
+    /// A writer for a connection. It asks often enough that the worker of a session, which waits when too many events
+    /// were not acknowledged, need not wait for a client that reads.
+    pub(super) fn new(sink: SplitSink<WebSocket, Message>, driver: Arc<Driver>, times: Times, limits: &Limits) -> Self {
         Self {
             sink,
             times,
             driver,
             delivery: None,
-            ask_every: (unread_events as u64 / 4).max(1),
-            asked: Ping::default(),
+            probe: 0,
+            unasked: Amount::default(),
+            ask_every: Amount {
+                events: limits.unread_events / 4,
+                bytes: limits.event_bytes / 4,
+            },
         }
     }
 
@@ -91,7 +100,9 @@ impl Writer {
                 biased;
                 reply = replies.recv() => match reply {
                     None => return Ok(()),
-                    Some(Outgoing::Reply(response)) => self.text(&response.into()).await?,
+                    Some(Outgoing::Reply(response)) => {
+                        self.text(&response.into()).await?;
+                    }
                     Some(Outgoing::Events(session, from)) => self.deliver(session, from),
                     Some(Outgoing::SuccessAndClose(frame)) => {
                         self.text(&BacktestResponse::Success.into()).await?;
@@ -99,9 +110,9 @@ impl Writer {
                     }
                     Some(Outgoing::Close(frame)) => return self.send(Message::Close(Some(frame))).await,
                 },
-                probe = self.driver.probe_after(self.asked.probe) => self.ping(probe).await?,
+                probe = self.driver.probe_after(self.probe) => self.ping(probe).await?,
                 (sequence, event) = next_event(self.delivery.as_ref()) => self.event(sequence, event).await?,
-                _ = pings.tick() => self.ping(self.asked.probe).await?,
+                _ = pings.tick() => self.ping(self.probe).await?,
             }
         }
     }
@@ -112,7 +123,6 @@ impl Writer {
             sent: from.after,
             replayed_to: from.replayed_to,
         });
-        self.asked.sent = from.after;
     }
 
     async fn event(&mut self, sequence: Sequence, mut event: SequencedResponse) -> Result<(), WriteError> {
@@ -121,9 +131,10 @@ impl Writer {
         };
         event.replayed = sequence <= delivery.replayed_to;
         delivery.sent = sequence;
-        self.text(&event).await?;
-        if sequence.0 >= self.asked.sent.0 + self.ask_every {
-            self.ping(self.asked.probe).await?;
+        self.unasked.events += 1;
+        self.unasked.bytes += self.text(&event).await?;
+        if self.unasked.events >= self.ask_every.events || self.unasked.bytes >= self.ask_every.bytes {
+            self.ping(self.probe).await?;
         }
         Ok(())
     }
@@ -133,14 +144,18 @@ impl Writer {
             .delivery
             .as_ref()
             .map_or(Sequence::default(), |delivery| delivery.sent);
-        self.asked = Ping { probe, sent };
-        self.send(Message::Ping(self.asked.to_bytes().into())).await
+        self.probe = probe;
+        self.unasked = Amount::default();
+        self.send(Message::Ping(Ping { probe, sent }.to_bytes().into())).await
     }
 
-    async fn text(&mut self, response: &SequencedResponse) -> Result<(), WriteError> {
+    /// Sends a message, and returns its length.
+    async fn text(&mut self, response: &SequencedResponse) -> Result<usize, WriteError> {
         let text =
             serde_json::to_string(response).expect("messages have text keys only, so that they always serialise");
-        self.send(Message::Text(text.into())).await
+        let length = text.len();
+        self.send(Message::Text(text.into())).await?;
+        Ok(length)
     }
 
     async fn send(&mut self, message: Message) -> Result<(), WriteError> {

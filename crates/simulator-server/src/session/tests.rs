@@ -337,6 +337,24 @@ fn a_repeated_request_is_applied_once() {
 }
 
 #[test]
+fn tells_again_how_it_waits_only_while_it_does() {
+    let mut worker = started();
+    worker.session.remind();
+    assert_eq!(worker.told(), ["ready"]);
+    assert_eq!(worker.go(to(11, 1)), ["paused 11/1"]);
+    worker.session.remind();
+    assert_eq!(worker.told(), ["paused 11/1"]);
+    worker.session.order(named("a", 1));
+    worker.session.remind();
+    assert_eq!(worker.run(), ["a: slot 11", "a: ready"], "it does not wait");
+    worker.session.remind();
+    assert_eq!(worker.told(), ["ready"], "no request led to it");
+    worker.go(blocks(9));
+    worker.session.remind();
+    assert_eq!(worker.run(), Vec::<String>::new(), "it is completed");
+}
+
+#[test]
 fn changes_come_before_everything_and_sends_at_the_end_of_the_slot() {
     let mut worker = started();
     worker.session.send(SendId(1)).unwrap();

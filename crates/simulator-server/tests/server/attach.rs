@@ -222,6 +222,30 @@ async fn goes_on_alone_as_far_as_events_may_wait() {
 }
 
 #[tokio::test]
+async fn what_was_only_sent_is_not_lost() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    (config.limits.unread_events, config.limits.retained_events) = (4, 4);
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    let (rpc, _) = control.create(json!({"startSlot": 36, "endSlot": 59})).await;
+    let last = number(control.run().await.last().unwrap());
+    control.send("continue", json!({"advanceCount": u64::MAX})).await;
+    // From here on the client does not read, and the network takes what the server sends.
+    while rpc.call("getSlot", json!([])).await.as_u64() < Some(38) {
+        tokio::task::yield_now().await;
+    }
+    drop(control);
+    let mut control = server.connect().await;
+    control.take_over(&rpc.id(), Some(last)).await;
+    let events = control.run().await;
+    assert_eq!(events.first().map(number), Some(last + 1));
+    assert_eq!(shorten(&events).len(), 21, "20 blocks and the end: {events:?}");
+    control.close().await;
+    server.stopped().await;
+}
+
+#[tokio::test]
 async fn refuses_a_cursor_that_is_of_no_use() {
     let sample = SampleArchive::import(ScopeChoice::Auto).await;
     let mut config = sample.config();
