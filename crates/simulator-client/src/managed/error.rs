@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::header::InvalidHeaderValue;
 
 use super::InvalidPolicy;
 use crate::error::{BacktestClientError, InvalidParams};
+use crate::machine::subscription::is_transient_refusal;
 use crate::transport::{CloseReason, TransportError};
 use crate::urls::UrlError;
 
@@ -221,8 +222,8 @@ impl ConnectionError {
                 error,
                 BacktestError::SessionOwnershipBusy { .. } | BacktestError::ClerkError { .. }
             ),
+            Self::SubscriptionRefused { code, .. } => is_transient_refusal(*code),
             Self::UnexpectedAnswer { .. }
-            | Self::SubscriptionRefused { .. }
             | Self::Url(_)
             | Self::Header(_)
             | Self::NothingToSubscribe

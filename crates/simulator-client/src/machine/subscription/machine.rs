@@ -12,7 +12,7 @@ use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody};
 use super::envelope::{Envelope, Method};
 use super::link::{Carrier, Link, LinkError, uncompressed};
 use super::notification::{Delivered, ReadLater};
-use super::request::{SubscribeRequest, is_transient_refusal, refusal};
+use super::request::{SubscribeRequest, refusal};
 use super::resume::Admission;
 use super::scan::{Scanned, Scanner, Span, Unreadable};
 use super::shape::{Around, Shape};
@@ -267,7 +267,7 @@ impl SubscriptionMachine {
         let RpcError { code, message, .. } = refusal(error.of(text));
         let target = target.to_string();
         let error = ConnectionError::SubscriptionRefused { target, code, message };
-        if is_transient_refusal(code) {
+        if error.is_retryable() {
             self.state = State::Broken(error);
         } else {
             self.fail(error);

@@ -28,3 +28,4 @@ mod tests;
 pub use account_state::{AccountState, AccountStateError};
 pub use machine::{SubscriptionConfig, SubscriptionKind, SubscriptionMachine};
 pub use notification::{AccountDiffNotification, LogsNotification, MalformedNotification, TransactionNotification};
+pub(crate) use request::is_transient_refusal;

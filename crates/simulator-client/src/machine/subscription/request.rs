@@ -89,7 +89,7 @@ pub(super) fn refusal(error: &str) -> RpcError {
 
 /// Whether a subscription that was refused with this code may be granted later. All other codes say that the request
 /// is wrong, or that the server does not have what it asks for.
-pub(super) fn is_transient_refusal(code: i64) -> bool {
+pub(crate) fn is_transient_refusal(code: i64) -> bool {
     TRANSIENT_CODES.contains(&code)
 }
 

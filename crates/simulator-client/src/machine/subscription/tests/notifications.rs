@@ -221,3 +221,12 @@ fn clones_share_the_text() {
     assert_eq!(diff.raw().as_ptr(), clone.raw().as_ptr());
     assert_eq!(clone.account(), Some("x"));
 }
+
+#[test]
+fn an_event_is_small_enough_to_be_moved_around() {
+    assert!(
+        size_of::<SubscriptionNotification>() <= 128,
+        "{}",
+        size_of::<SubscriptionNotification>()
+    );
+}
