@@ -114,12 +114,15 @@ impl InFlight {
 
     /// The next request to write. None overtakes one whose fate is open.
     pub(super) fn next_due(&mut self) -> Option<BacktestRequest> {
-        if self.requests.iter().any(|pending| pending.passage == Passage::Lost) {
+        let next = self
+            .requests
+            .iter_mut()
+            .find(|pending| pending.passage != Passage::Sent)?;
+        if next.passage == Passage::Lost {
             return None;
         }
-        let due = self.requests.iter_mut().find(|pending| !pending.was_sent())?;
-        due.passage = Passage::Sent;
-        Some(due.request.clone().into())
+        next.passage = Passage::Sent;
+        Some(next.request.clone().into())
     }
 
     /// The connection is gone.
@@ -132,7 +135,7 @@ impl InFlight {
     /// The session was attached to again, and what was missed comes now.
     pub(super) fn on_reattached(&mut self) {
         match &mut self.evidence {
-            Evidence::Echo => self.send_lost_again(),
+            Evidence::Echo => self.repeat_lost(),
             Evidence::Order(order) => order.reattached(),
         }
     }
@@ -172,7 +175,7 @@ impl InFlight {
     /// Nothing has been heard for a while: what was lost is sent again, unless that may apply it twice.
     pub(super) fn on_silence(&mut self) -> Fate {
         let fate = self.give_up_uncertain();
-        self.send_lost_again();
+        self.repeat_lost();
         fate
     }
 
@@ -191,24 +194,35 @@ impl InFlight {
         }
     }
 
-    /// Forgets the lost requests that must not be sent again, and those behind them that were meant to follow.
+    /// Forgets the first lost request that must not be sent again, and those that were sent behind it.
     fn give_up_uncertain(&mut self) -> Fate {
         let Evidence::Order(order) = &self.evidence else {
             return Fate::Known;
         };
-        if !self.requests.iter().any(|pending| order.is_uncertain(pending)) {
+        let Some(first) = self.requests.iter().position(|pending| order.is_uncertain(pending)) else {
             return Fate::Known;
-        }
-        self.requests.retain(|pending| pending.passage != Passage::Lost);
+        };
+        let behind = self.requests.split_off(first);
+        self.requests
+            .extend(behind.into_iter().filter(|pending| pending.passage != Passage::Lost));
         Fate::Uncertain
     }
 
-    fn send_lost_again(&mut self) {
-        for pending in self
+    /// Sends lost requests again, as far as that can do no harm.
+    fn repeat_lost(&mut self) {
+        let evidence = &self.evidence;
+        let may_be_repeated = |pending: &Pending| match evidence {
+            Evidence::Echo => true,
+            Evidence::Order(order) => order.may_be_repeated(pending),
+        };
+        let lost = self
             .requests
             .iter_mut()
-            .filter(|pending| pending.passage == Passage::Lost)
-        {
+            .filter(|pending| pending.passage == Passage::Lost);
+        for pending in lost {
+            if !may_be_repeated(pending) {
+                break;
+            }
             pending.passage = Passage::Unsent;
         }
     }

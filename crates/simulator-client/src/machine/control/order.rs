@@ -8,8 +8,10 @@
 //!   ask for shows that a `continueTo` has redirected it;
 //! * while the session waits, a slot, a status with which execution begins, or a stop shows that the oldest request was
 //!   taken. A slot is no sign of a request that moves nothing (`advanceCount` 0);
-//! * after a reattach, and after a rejection, a server may repeat the stop at which it waits as a **hint**. A stop that
-//!   could be one is a sign of nothing, except that a `continueTo` that wanted to be there is done.
+//! * after a reattach, and after a rejection, a server may repeat the stop at which it waits as a **hint**; after
+//!   `paused`, it may say `readyForContinue` where no match of a filter is ahead. A stop that could be one of these is a
+//!   sign of nothing, except that a `continueTo` that wanted to be there is done;
+//! * where filters have matched, a run may be held in silence until the next request.
 
 use std::collections::VecDeque;
 
@@ -27,6 +29,8 @@ pub(super) struct Order {
     hint_is_possible: bool,
     /// Whether events are missing, so that nothing can be counted any more.
     is_torn: bool,
+    /// Whether a filter has matched, so that a session that runs may in truth be held.
+    has_matches: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,7 @@ impl Order {
             activity: Activity::Running { target: None },
             hint_is_possible: false,
             is_torn: false,
+            has_matches: false,
         }
     }
 
@@ -67,16 +72,23 @@ impl Order {
 
     /// Whether silence would show something about requests that were sent on a connection that is gone.
     pub(super) fn is_decided_by_silence(&self, requests: &VecDeque<Pending>) -> bool {
-        let waits = matches!(self.activity, Activity::Waiting(_));
-        requests
-            .iter()
-            .any(|pending| pending.passage == Passage::Lost && (waits || self.is_uncertain(pending)))
+        let first_lost = requests.iter().find(|pending| pending.passage == Passage::Lost);
+        first_lost.is_some_and(|pending| self.may_be_repeated(pending))
+            || requests.iter().any(|pending| self.is_uncertain(pending))
     }
 
-    /// Whether a lost request may have been applied, and would do harm if it was applied again.
+    /// Whether a lost request can be sent again after silence. A `continueTo` can in any case: where it was applied, it
+    /// changes nothing.
+    pub(super) fn may_be_repeated(&self, pending: &Pending) -> bool {
+        matches!(self.activity, Activity::Waiting(_)) || target_of(&pending.request).is_some()
+    }
+
+    /// Whether it will never be known if a lost request was applied, and applying it again would do harm.
     pub(super) fn is_uncertain(&self, pending: &Pending) -> bool {
-        let repeats = matches!(pending.request, ControlRequest::Continue(_));
-        pending.passage == Passage::Lost && repeats && (pending.is_doubtful || self.is_torn)
+        let may_be_held = self.has_matches && matches!(self.activity, Activity::Running { .. });
+        pending.passage == Passage::Lost
+            && target_of(&pending.request).is_none()
+            && (pending.is_doubtful || self.is_torn || may_be_held)
     }
 
     /// Takes an event, and forgets the requests that it shows to have been taken.
@@ -86,6 +98,7 @@ impl Order {
             BacktestResponse::Status { status } if begins_execution(status) => self.on_begun(requests),
             BacktestResponse::ReadyForContinue => self.on_stop(Stop::Ready, requests),
             BacktestResponse::Paused(position) => self.on_stop(Stop::Paused(*position), requests),
+            BacktestResponse::DiscoveryBatch(_) => self.has_matches = true,
             BacktestResponse::Error(error) if is_rejection(error) => self.on_rejection(requests),
             BacktestResponse::Error(BacktestError::SimulationError { .. }) if front_sends_transactions(requests) => {
                 self.on_begun(requests);
@@ -126,10 +139,13 @@ impl Order {
     fn on_stop(&mut self, stop: Stop, requests: &mut VecDeque<Pending>) {
         match self.activity {
             Activity::Running { target } => self.on_end_of_run(stop, target, requests),
-            Activity::Waiting(last) if last == stop && self.may_be_hint(requests) => self.on_hint(stop, requests),
+            Activity::Waiting(last) if stop.is_repeated_after(last) && self.may_be_hint(requests) => {
+                self.on_hint(stop, requests);
+            }
             Activity::Waiting(_) => self.on_answer(stop, requests),
         }
         self.activity = Activity::Waiting(stop);
+        self.hint_is_possible |= matches!(stop, Stop::Paused(_));
     }
 
     fn on_end_of_run(&mut self, stop: Stop, target: Option<PausedEvent>, requests: &mut VecDeque<Pending>) {
@@ -183,6 +199,13 @@ impl Order {
             self.hint_is_possible = false;
         }
         target_of(&proven.request)
+    }
+}
+
+impl Stop {
+    /// Whether it says nothing new after `last`: it is the same, or only adds that nothing is ahead to pause at.
+    fn is_repeated_after(self, last: Self) -> bool {
+        self == last || matches!((last, self), (Self::Paused(_), Self::Ready))
     }
 }
 

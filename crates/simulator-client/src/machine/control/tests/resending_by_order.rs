@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simulator_api::{BacktestRequest, BacktestResponse, BacktestStatus, ContinueParams};
+use simulator_api::{BacktestRequest, BacktestResponse, BacktestStatus, ContinueParams, DiscoveryBatchEvent};
 
 use super::support::*;
 
@@ -196,15 +196,91 @@ fn a_hint_may_be_the_answer_to_what_moves_nothing() {
 
 #[test]
 fn another_stop_than_the_last_is_no_hint() {
-    let mut player = asked(go_to(5));
+    let mut player = asked(advance(0));
     player.reattach();
     player.hear(numbered(2, paused(5)));
-    player.ask(advance(0));
-    assert_eq!(player.sent(), requests([advance(0)]));
-    player.reattach();
-    player.hear(numbered(3, READY));
     assert_sends_nothing(&mut player);
-    assert_eq!(player.events(), ["paused 5", "ready"]);
+    assert_eq!(player.events(), ["paused 5"]);
+}
+
+#[test]
+fn ready_after_a_pause_may_say_that_no_match_is_ahead() {
+    for (request, is_known) in [(advance(3), true), (go_to(7), true), (advance(0), false)] {
+        let mut player = Player::ready();
+        player.hear(numbered(2, paused(5)));
+        player.ask(request.clone());
+        player.sent();
+        player.hear(numbered(3, READY));
+        player.events();
+        player.reattach();
+        if is_known {
+            assert_sends_after_silence(&mut player, [request]);
+            assert!(player.events().is_empty());
+        } else {
+            assert_sends_nothing(&mut player);
+            assert_eq!(player.events(), ["uncertain"]);
+        }
+    }
+    // The next one is an answer.
+    let mut player = Player::ready();
+    player.hear(numbered(2, paused(5)));
+    player.ask(advance(0));
+    player.sent();
+    player.hear(numbered(3, READY));
+    player.hear(numbered(4, READY));
+    player.reattach();
+    assert_sends_nothing(&mut player);
+}
+
+/// A session without bounds that has announced a match, and may hold before it.
+fn held() -> Player {
+    let mut player = asked(advance(u64::MAX));
+    player.hear(numbered(2, BEGUN));
+    player.hear(numbered(
+        3,
+        BacktestResponse::DiscoveryBatch(DiscoveryBatchEvent {
+            slot: 3,
+            batch_index: 0,
+            matched: vec![],
+            transactions: vec![],
+            transaction_indices: vec![],
+        }),
+    ));
+    player.events();
+    player
+}
+
+#[test]
+fn a_target_is_asked_for_again_even_while_the_session_runs_or_is_held() {
+    let mut player = held();
+    player.ask(go_to(3));
+    player.ask(advance(1));
+    player.sent();
+    player.reattach();
+    player.wait(SETTLE);
+    assert_eq!(player.events(), ["uncertain"], "about the continue");
+    assert_eq!(player.sent(), requests([go_to(3)]));
+
+    let mut player = asked(advance(9));
+    player.hear(numbered(2, slot(2)));
+    player.ask(go_to(4));
+    player.ask(advance(1));
+    player.sent();
+    player.reattach();
+    assert_sends_after_silence(&mut player, [go_to(4)]);
+    assert_sends_nothing(&mut player);
+    player.hear(numbered(3, paused(4)));
+    assert_sends_after_silence(&mut player, [advance(1)]);
+}
+
+#[test]
+fn whether_a_held_session_has_heard_a_continue_cannot_be_told() {
+    let mut player = held();
+    player.ask(advance(1));
+    player.sent();
+    player.reattach();
+    assert_sends_nothing(&mut player);
+    assert_eq!(player.events(), ["uncertain"]);
 }
 
 #[test]
