@@ -58,12 +58,22 @@ async fn a_token_stands_for_one_create_of_one_key() {
     let mut second = connect("secret").await;
     let busy = async {
         second.send("createBacktestSession", params("t")).await;
-        while second.next().await["method"] == "status" {}
+        loop {
+            let answer = second.next().await;
+            if answer["method"] != "status" {
+                return answer;
+            }
+        }
     };
-    tokio::select! {
-        () = busy => {}
+    // Reading answers pings.
+    let answer = tokio::select! {
+        answer = busy => answer,
         event = owner.next() => panic!("unexpected {event}"),
-    }
+    };
+    assert!(
+        answer["params"]["sessionOwnershipBusy"]["reason"].is_string(),
+        "{answer}"
+    );
     drop((owner, second));
     server.stopped().await;
 }
