@@ -54,6 +54,11 @@ impl Progress {
         matches!(self.stage, Stage::Over)
     }
 
+    /// Whether the control channel may have more to tell.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
+    }
+
     pub(super) fn summary(&self) -> Option<&SessionSummary> {
         self.summary.as_ref()
     }

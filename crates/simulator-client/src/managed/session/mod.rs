@@ -185,7 +185,7 @@ impl ManagedBacktestSession {
     /// [`Cancelled`](ManagedSessionError::Cancelled), or [`ContinueSend`](ManagedSessionError::ContinueSend) if the
     /// session has ended.
     pub async fn send_continue(&mut self, params: ContinueParams) -> Result<(), ManagedSessionError> {
-        self.gate().wait().await?;
+        self.open_gate().await?;
         self.control.send_continue(params).await
     }
 
@@ -195,7 +195,7 @@ impl ManagedBacktestSession {
     ///
     /// As [`send_continue`](Self::send_continue).
     pub async fn send_continue_to(&mut self, params: ContinueToParams) -> Result<(), ManagedSessionError> {
-        self.gate().wait().await?;
+        self.open_gate().await?;
         self.control.send_continue_to(params).await
     }
 
@@ -270,12 +270,16 @@ impl ManagedBacktestSession {
         Ok(())
     }
 
-    fn gate(&mut self) -> Gate<'_> {
-        Gate {
+    async fn open_gate(&mut self) -> Result<(), ManagedSessionError> {
+        if !self.progress.is_running() {
+            return Err(ManagedSessionError::ContinueSend);
+        }
+        let gate = Gate {
             control: &mut self.control,
             subscriptions: &mut self.subscriptions,
             cancel: &self.cancel,
-        }
+        };
+        gate.wait().await
     }
 }
 

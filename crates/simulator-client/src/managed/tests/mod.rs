@@ -2,8 +2,10 @@
 
 mod budget;
 mod closing;
+mod draining;
 mod failures;
 mod flow;
+mod gate;
 mod keepalive;
 mod peer;
 mod reconnect;

@@ -10,6 +10,7 @@ use simulator_api::{
     AttachBacktestSessionRequest, BacktestRequest, BacktestResponse, Capability, CreateBacktestSessionRequest,
     SequencedResponse, SessionId, SessionOpened,
 };
+use solana_address::Address;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
@@ -135,6 +136,16 @@ impl Peer {
         self.end.send(frame).await.unwrap();
     }
 
+    /// Whether nothing but signs of life has come.
+    pub(super) fn is_silent(&mut self) -> bool {
+        while let Some(frame) = self.frame().now_or_never() {
+            if !matches!(frame, Some(Frame::Ping(_) | Frame::Pong(_))) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Sends a frame if there is room for it.
     pub(super) fn try_send(&mut self, frame: Frame) -> bool {
         self.end.send(frame).now_or_never().is_some_and(|sent| sent.is_ok())
@@ -173,12 +184,77 @@ impl Peer {
         attach
     }
 
+    /// Takes one subscribe request and grants it under a number.
+    pub(super) async fn grant(&mut self, number: u64) {
+        let request = self.json().await;
+        let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": number});
+        self.send(Frame::Text(answer.to_string().into())).await;
+    }
+
+    /// Takes one subscribe request and refuses it.
+    pub(super) async fn refuse(&mut self, code: i64) {
+        let request = self.json().await;
+        let error = serde_json::json!({"code": code, "message": "no"});
+        let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "error": error});
+        self.send(Frame::Text(answer.to_string().into())).await;
+    }
+
+    /// The next request of a data channel.
+    pub(super) async fn json(&mut self) -> serde_json::Value {
+        loop {
+            match self.frame().await {
+                Some(Frame::Text(text)) => return serde_json::from_str(&text).unwrap(),
+                Some(Frame::Ping(_) | Frame::Pong(_)) => {}
+                other => panic!("expected a request, got {other:?}"),
+            }
+        }
+    }
+
+    pub(super) async fn notify(&mut self, number: u64, slot: u64, index: u64) {
+        self.send(Frame::Text(diff(number, slot, index).into())).await;
+    }
+
+    /// Says that a subscription has told everything.
+    pub(super) async fn complete(&mut self, number: u64) {
+        let params = serde_json::json!({"subscription": number});
+        let marker = serde_json::json!({"jsonrpc": "2.0", "method": "subscriptionComplete", "params": params});
+        self.send(Frame::Text(marker.to_string().into())).await;
+    }
+
     /// Takes a close and confirms it, then takes the close frame.
     pub(super) async fn be_closed(&mut self) {
         assert_eq!(self.request().await, BacktestRequest::CloseBacktestSession);
         self.say(BacktestResponse::Success).await;
         self.gone().await;
     }
+}
+
+/// A notification of an account diff.
+pub(super) fn diff(number: u64, slot: u64, index: u64) -> String {
+    let result = serde_json::json!({"context": {"slot": slot}, "account": "a", "signature": "s", "tx_index": index});
+    let cursor = serde_json::json!({"slot": slot, "index": index});
+    let params = serde_json::json!({"subscription": number, "result": result, "cursor": cursor});
+    serde_json::json!({"jsonrpc": "2.0", "method": "accountDiffNotification", "params": params}).to_string()
+}
+
+/// The end of a range.
+pub(super) const COMPLETED: BacktestResponse = BacktestResponse::Completed {
+    summary: None,
+    agent_stats: None,
+};
+
+/// A program to subscribe to.
+pub(super) fn program() -> Address {
+    Address::from([3; 32])
+}
+
+/// A session with one subscription that is established: its control channel's end and its data channel's.
+pub(super) async fn subscribed() -> (ManagedBacktestSession, Peer, Peer, MemoryListener) {
+    let (mut session, control, mut listener) = started().await;
+    session.subscribe_account_diffs(vec![program()]).unwrap();
+    let mut data = Peer::accept(&mut listener).await;
+    data.grant(1).await;
+    (session, control, data, listener)
 }
 
 pub(super) fn session_id() -> SessionId {
