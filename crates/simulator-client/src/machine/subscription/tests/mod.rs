@@ -9,6 +9,7 @@ use crate::machine::{Ending, Machine, Message, Standing};
 use crate::managed::{ConnectionError, ManagedFailure, StreamFault, SubscriptionNotification};
 
 mod compression;
+mod cutting;
 mod notifications;
 mod opening;
 mod recognising;
