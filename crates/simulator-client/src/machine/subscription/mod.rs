@@ -9,14 +9,17 @@
 
 mod account_state;
 mod body;
+mod config;
 mod envelope;
 mod inflate;
 mod link;
 mod machine;
 mod notification;
+mod reading;
 mod request;
 mod resume;
 mod scan;
+mod search;
 mod shape;
 mod signature;
 mod state;
@@ -26,6 +29,7 @@ mod subscriptions;
 mod tests;
 
 pub use account_state::{AccountState, AccountStateError};
-pub use machine::{SubscriptionConfig, SubscriptionKind, SubscriptionMachine};
+pub use config::{SubscriptionConfig, SubscriptionKind};
+pub use machine::SubscriptionMachine;
 pub use notification::{AccountDiffNotification, LogsNotification, MalformedNotification, TransactionNotification};
 pub(crate) use request::is_transient_refusal;
