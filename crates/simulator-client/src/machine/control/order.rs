@@ -181,7 +181,8 @@ impl Order {
             (Stop::Paused(position), Some(wanted)) if position == wanted => {
                 self.prove(0, requests);
             }
-            _ => doubt_front(requests),
+            (Stop::Paused(_), _) => {}
+            (Stop::Ready, _) => doubt_front(requests),
         }
     }
 
@@ -209,7 +210,7 @@ impl Stop {
     }
 }
 
-/// A request that moves nothing is answered with nothing but a stop, which may just have been seen.
+/// A request that moves nothing is answered with nothing but `readyForContinue`, which may just have been seen.
 fn doubt_front(requests: &mut VecDeque<Pending>) {
     if let Some(front) = requests.front_mut().filter(|pending| pending.was_sent()) {
         front.is_doubtful |= moves_nothing(&front.request);

@@ -153,14 +153,23 @@ impl ControlMachine {
         if !session.is_watched() {
             return self.close(session, now);
         }
-        if session.takes_requests() && session.stream.is_unnumbered() {
-            self.output.report(StreamFault::Unnumbered);
-            if session.in_flight.on_reattached_blindly() == Fate::Uncertain {
-                self.output.report(StreamFault::Uncertain);
-            }
+        session.stream.interrupt();
+        if session.stream.is_unnumbered() {
+            self.report_unnumbered(&mut session);
         }
         self.output.send(&BacktestRequest::ResumeAttachedSession);
         State::Alive(session, Link::Resuming(handshake.next(RESUME, now)))
+    }
+
+    /// What was missed cannot be told from what was not.
+    fn report_unnumbered(&mut self, session: &mut Session) {
+        if !session.takes_requests() {
+            return;
+        }
+        self.output.report(StreamFault::Unnumbered);
+        if session.in_flight.on_reattached_blindly() == Fate::Uncertain {
+            self.output.report(StreamFault::Uncertain);
+        }
     }
 
     fn while_resuming(
@@ -214,7 +223,11 @@ impl ControlMachine {
 
     /// Takes note of the number of a session's message.
     fn note(&mut self, session: &mut Session, received: &Received<'_>) -> Arrival {
+        let before = session.stream;
         let arrival = session.stream.admit(&received.event, &mut self.counts);
+        if session.stream.turns_out_unnumbered_after(&before) {
+            self.report_unnumbered(session);
+        }
         if matches!(arrival, Arrival::Gap { .. }) {
             session.in_flight.on_gap();
         }

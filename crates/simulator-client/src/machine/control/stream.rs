@@ -11,6 +11,8 @@ pub(super) struct Stream {
     cursor: SequenceCursor,
     /// Whether an event without a number was delivered of which a server that numbers would have told the number.
     has_unnumbered: bool,
+    /// Whether events may have been told to a connection that was lost.
+    was_interrupted: bool,
 }
 
 impl Stream {
@@ -22,6 +24,16 @@ impl Stream {
     /// Whether events were delivered and none had a number, so that what an attach brings cannot be told from them.
     pub(super) fn is_unnumbered(&self) -> bool {
         self.has_unnumbered && self.last().is_none()
+    }
+
+    /// The stream goes on, on another connection.
+    pub(super) fn interrupt(&mut self) {
+        self.was_interrupted = true;
+    }
+
+    /// Whether this stream shows that its server does not number, where `before` it did not, after an interruption.
+    pub(super) fn turns_out_unnumbered_after(&self, before: &Self) -> bool {
+        self.was_interrupted && self.is_unnumbered() && !before.is_unnumbered()
     }
 
     /// Takes the next message of the session.

@@ -232,6 +232,19 @@ fn ready_after_a_pause_may_say_that_no_match_is_ahead() {
     assert_sends_nothing(&mut player);
 }
 
+#[test]
+fn a_repeated_pause_is_no_answer_to_what_moves_nothing() {
+    let mut player = Player::ready();
+    player.hear(numbered(2, paused(5)));
+    player.ask(advance(0));
+    player.sent();
+    player.events();
+    player.reattach();
+    player.hear(numbered(3, paused(5)));
+    assert_sends_after_silence(&mut player, [advance(0)]);
+    assert_eq!(player.events(), ["paused 5"]);
+}
+
 /// A session without bounds that has announced a match, and may hold before it.
 fn held() -> Player {
     let mut player = asked(advance(u64::MAX));

@@ -212,6 +212,18 @@ fn without_numbers_every_reattach_is_told_once() {
 }
 
 #[test]
+fn a_server_may_turn_out_not_to_number_only_after_a_reattach() {
+    let mut player = Player::created(config(), &[]);
+    player.ask(advance(1));
+    player.sent();
+    player.reattach();
+    assert!(player.events().is_empty());
+    player.hear(READY);
+    player.hear(slot(2));
+    assert_eq!(player.events(), ["unnumbered", "uncertain", "ready", "slot 2"]);
+}
+
+#[test]
 fn a_gap_after_a_reattach_is_told_before_what_comes_next() {
     let mut player = Player::ready();
     player.reattach();
