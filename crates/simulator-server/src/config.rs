@@ -204,9 +204,6 @@ mod tests {
         assert!(limits.data_cache_bytes <= limits.data_bytes);
         assert!(times.completed_hold <= times.data_drain);
         assert!(times.max_outcome_wait < times.rpc_limit);
-        assert!(
-            times.reminder_delay > times.probe_limit,
-        );
         assert!(times.probe_limit + times.resume_grace < times.default_disconnect);
         assert!(
             times.status_interval < Duration::from_secs(120),
