@@ -53,7 +53,7 @@ pub struct Limits {
     /// Recent transactions that a session keeps for `getTransaction`, in bytes, about.
     pub history_bytes: usize,
     /// Transactions and account changes that a session keeps for its subscribers, in bytes, about; the replay pauses
-    /// when one of them has not been sent so much.
+    /// when one of them has not been sent so much. The user's transactions in one slot may not take more either.
     pub data_bytes: usize,
     /// Notifications that a session keeps ready for the next subscriber to the same, in bytes.
     pub data_cache_bytes: usize,

@@ -28,6 +28,16 @@ pub(crate) struct Executor {
     complete: bool,
 }
 
+/// Why a user's transaction was not executed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InjectError {
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// Everything that is executed in a slot is kept for subscribers until the slot is over.
+    #[error("the open slot holds as much of what was sent as it may; go on to the next one")]
+    SlotFull,
+}
+
 /// Where the outcome records of a session go.
 #[derive(Debug)]
 pub(crate) struct OutcomeRecorder {
@@ -127,7 +137,13 @@ impl Executor {
     }
 
     /// Executes a user's transaction in the open slot.
-    pub(crate) fn inject(&mut self, transaction: VersionedTransaction) -> Result<InjectedTransaction, SlotError> {
+    ///
+    /// # Errors
+    /// No slot is open, or it holds too much that the user sent.
+    pub(crate) fn inject(&mut self, transaction: VersionedTransaction) -> Result<InjectedTransaction, InjectError> {
+        if !self.data.takes_more() {
+            return Err(InjectError::SlotFull);
+        }
         let mut injected = self.replay.inject(&transaction)?;
         if let Execution::Processed(outcome) = &injected.execution {
             let block_time = self.replay.open_block().and_then(|block| block.block().block_time);

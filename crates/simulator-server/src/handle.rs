@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, RequestId, SessionId};
-use simulator_engine::{InjectedTransaction, SlotError};
+use simulator_engine::InjectedTransaction;
 use solana_account::AccountSharedData;
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command_log::CommandLogError;
 use crate::event_log::EventLog;
-use crate::executor::Executor;
+use crate::executor::{Executor, InjectError};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::DataLog;
 use crate::session::{Order, SendRefusal};
@@ -85,7 +85,7 @@ pub(crate) enum ChangeError {
     #[error(transparent)]
     Send(#[from] SendRefusal),
     #[error(transparent)]
-    Slot(#[from] SlotError),
+    Inject(#[from] InjectError),
 }
 
 impl SessionHandle {

@@ -49,6 +49,11 @@ impl DataLog {
         self.change(|slots| slots.add(record));
     }
 
+    /// Whether the user may add another transaction to the open slot: nothing of a slot is forgotten while it is open.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.slots.lock().takes_more()
+    }
+
     /// The open slot was closed.
     pub(crate) fn close_slot(&self) {
         self.change(Slots::close);

@@ -125,6 +125,8 @@ struct SlotLog {
     head: SlotHead,
     records: Arc<Vec<Arc<Record>>>,
     bytes: usize,
+    /// What the user's transactions take of it.
+    user_bytes: usize,
     is_closed: bool,
 }
 
@@ -173,6 +175,7 @@ impl Slots {
             head,
             records: Arc::default(),
             bytes: size_of::<SlotLog>(),
+            user_bytes: 0,
             is_closed: false,
         });
         self.bytes += size_of::<SlotLog>();
@@ -185,9 +188,17 @@ impl Slots {
         };
         let size = record.size();
         open.bytes += size;
+        if record.transaction.index.is_none() {
+            open.user_bytes += size;
+        }
         self.bytes += size;
         Arc::make_mut(&mut open.records).push(Arc::new(record));
         self.forget();
+    }
+
+    pub(super) fn takes_more(&self) -> bool {
+        let is_full = |open: &SlotLog| open.user_bytes >= self.limits.log_bytes;
+        !self.slots.back().is_some_and(is_full)
     }
 
     pub(super) fn close(&mut self) {

@@ -340,6 +340,21 @@ async fn tells_of_transactions_that_the_user_sends() {
 }
 
 #[tokio::test]
+async fn takes_no_more_in_one_slot_than_it_can_keep() {
+    let mut stage = Stage::set(|config| config.limits.data_bytes = 1).await;
+    let transfer = |to: Value| json!([to, {"encoding": "base64"}]);
+    let first = transfer(transfer_to(TOKEN, &stage.rpc).await.into());
+    stage.rpc.call("sendTransaction", first).await;
+    let second = transfer(transfer_to(RICH, &stage.rpc).await.into());
+    let (code, message) = stage.rpc.error("sendTransaction", second.clone()).await;
+    assert!(code == -32098 && message.contains("go on to the next one"), "{message}");
+    stage.control.send("continue", json!({"advanceCount": 2})).await;
+    stage.control.run().await;
+    stage.rpc.call("sendTransaction", second).await;
+    stage.end(()).await;
+}
+
+#[tokio::test]
 async fn follows_slots_accounts_and_signatures() {
     let mut stage = Stage::set(|_| {}).await;
     let mut data = stage.rpc.data().await;
