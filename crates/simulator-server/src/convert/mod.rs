@@ -1,6 +1,7 @@
 //! Wire types to engine types and back. Nowhere else in this crate does one become the other.
 
 mod account;
+mod block;
 mod create;
 mod discovery;
 mod divergence;
@@ -14,6 +15,7 @@ mod tests;
 mod transaction;
 
 pub(crate) use account::{ParseContext, modifications, replay_account, ui_account};
+pub(crate) use block::{BlockForm, block_result};
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;

@@ -18,7 +18,7 @@ use crate::history::PastTransaction;
 use crate::pubsub::SlotHead;
 
 /// The result of a notification, as JSON.
-type Json = String;
+pub(super) type Json = String;
 
 /// How an account is shown.
 #[derive(Clone, Copy, Debug)]
@@ -108,10 +108,12 @@ pub(crate) fn program_result(slot: Slot, diff: &AccountDiff, form: AccountForm) 
 }
 
 /// What `slotNotification` shows. Everything before the slot is final.
-pub(crate) fn slot_result(head: SlotHead) -> Json {
-    let SlotHead { slot, parent, .. } = head;
-    let root = parent;
-    json(&SlotInfo { slot, parent, root })
+pub(crate) fn slot_result(head: &SlotHead) -> Json {
+    json(&SlotInfo {
+        slot: head.slot,
+        parent: head.parent,
+        root: head.parent,
+    })
 }
 
 /// What `rootNotification` shows.
@@ -120,7 +122,7 @@ pub(crate) fn root_result(slot: Slot) -> Json {
 }
 
 /// What `slotsUpdatesNotification` shows of a slot that was opened.
-pub(crate) fn slot_created(head: SlotHead) -> Json {
+pub(crate) fn slot_created(head: &SlotHead) -> Json {
     json(&SlotUpdate::CreatedBank {
         slot: head.slot,
         parent: head.parent,
@@ -129,7 +131,7 @@ pub(crate) fn slot_created(head: SlotHead) -> Json {
 }
 
 /// What `slotsUpdatesNotification` shows of a slot that was closed. Entries are not known.
-pub(crate) fn slot_frozen<'a>(head: SlotHead, transactions: impl Iterator<Item = &'a PastTransaction>) -> Json {
+pub(crate) fn slot_frozen<'a>(head: &SlotHead, transactions: impl Iterator<Item = &'a PastTransaction>) -> Json {
     let mut stats = SlotTransactionStats {
         num_transaction_entries: 0,
         num_successful_transactions: 0,
@@ -150,7 +152,7 @@ pub(crate) fn slot_frozen<'a>(head: SlotHead, transactions: impl Iterator<Item =
 }
 
 /// What `slotsUpdatesNotification` shows of a slot that is final.
-pub(crate) fn slot_rooted(head: SlotHead) -> Json {
+pub(crate) fn slot_rooted(head: &SlotHead) -> Json {
     json(&SlotUpdate::Root {
         slot: head.slot,
         timestamp: timestamp(head),
@@ -171,7 +173,7 @@ impl AccountForm {
 }
 
 /// The block's time in milliseconds: a replay has no other clock.
-fn timestamp(head: SlotHead) -> u64 {
+fn timestamp(head: &SlotHead) -> u64 {
     let seconds = u64::try_from(head.block_time.unwrap_or_default()).unwrap_or_default();
     seconds.saturating_mul(1000)
 }
@@ -184,7 +186,7 @@ fn signature(past: &PastTransaction) -> String {
         .unwrap_or_default()
 }
 
-fn in_context(slot: Slot, value: impl Serialize) -> Json {
+pub(super) fn in_context(slot: Slot, value: impl Serialize) -> Json {
     let context = Context { slot };
     json(&InContext { context, value })
 }

@@ -7,13 +7,14 @@ use simulator_api::{AddressType, SubscribeOptions};
 use simulator_archive::model::Slot;
 use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
 use solana_pubkey::Pubkey;
-use solana_rpc_client_types::config::RpcTransactionLogsFilter;
+use solana_rpc_client_types::config::{RpcBlockSubscribeFilter, RpcTransactionLogsFilter};
 use solana_signature::Signature;
 use solana_transaction_status::UiTransactionEncoding;
 
 use super::slots::Start;
 use super::subscriptions::Subject;
 use super::topic::{AccountTopic, Kind, Topic, Which, Whose};
+use crate::convert::BlockForm;
 use crate::rpc::{Params, RpcError};
 
 /// One message of a client.
@@ -97,6 +98,7 @@ fn topic(kind: Kind, params: Params<'_>, options: &SubscribeOptions) -> Result<T
             Some(AddressType::Program) => Whose::Program(pubkey(params)?),
             None => Whose::Account(pubkey(params)?),
         }),
+        Kind::Block => Topic::Blocks(block_filter(params)?, block_form(params)?),
         Kind::Logs => Topic::Logs(which(params)?),
         Kind::Root => Topic::Roots,
         Kind::Signature => Topic::Signature(signature(params)?),
@@ -175,6 +177,22 @@ fn which(params: Params<'_>) -> Result<Which, RpcError> {
     }
     let addresses = addresses.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
     Ok(Which::Mentioning(addresses))
+}
+
+fn block_filter(params: Params<'_>) -> Result<Which, RpcError> {
+    match params.required(0, "a filter")? {
+        RpcBlockSubscribeFilter::All => Ok(Which::All),
+        RpcBlockSubscribeFilter::MentionsAccountOrProgram(address) => Ok(Which::Mentioning(vec![parse(&address)?])),
+    }
+}
+
+fn block_form(params: Params<'_>) -> Result<BlockForm, RpcError> {
+    let default = BlockForm::default();
+    Ok(BlockForm {
+        encoding: config_key(params, "encoding")?.unwrap_or(default.encoding),
+        details: config_key(params, "transactionDetails")?.unwrap_or(default.details),
+        show_rewards: config_key(params, "showRewards")?.unwrap_or(default.show_rewards),
+    })
 }
 
 fn pubkey(params: Params<'_>) -> Result<Pubkey, RpcError> {

@@ -5,7 +5,8 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use simulator_api::Cursor;
-use simulator_archive::model::{Block, Slot};
+use simulator_archive::model::{Block, Reward, Slot};
+use solana_hash::Hash;
 
 use super::record::Record;
 
@@ -21,12 +22,18 @@ pub(crate) struct DataLimits {
 }
 
 /// What opens a slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlotHead {
     pub(crate) slot: Slot,
     pub(crate) parent: Slot,
     /// The block's time in seconds.
     pub(crate) block_time: Option<i64>,
+    pub(crate) block_height: Option<u64>,
+    pub(crate) blockhash: Hash,
+    pub(crate) previous_blockhash: Hash,
+    /// As recorded.
+    pub(crate) rewards: Vec<Reward>,
+    pub(crate) num_reward_partitions: Option<u64>,
 }
 
 /// A place in the log: before an entry of a slot.
@@ -40,11 +47,11 @@ pub(super) struct Position {
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     /// A slot was opened; the first entry of every slot.
-    Opened(SlotHead),
+    Opened(Arc<SlotHead>),
     /// A transaction was executed.
     Transaction(Arc<Record>),
     /// The slot was closed; the last entry, with all transactions before it.
-    Closed(SlotHead, Arc<Vec<Arc<Record>>>),
+    Closed(Arc<SlotHead>, Arc<Vec<Arc<Record>>>),
 }
 
 /// What a reader finds.
@@ -122,7 +129,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct SlotLog {
-    head: SlotHead,
+    head: Arc<SlotHead>,
     records: Arc<Vec<Arc<Record>>>,
     bytes: usize,
     /// What the user's transactions take of it.
@@ -137,6 +144,11 @@ impl SlotHead {
             slot: block.slot,
             parent: block.parent_slot,
             block_time: block.block_time,
+            block_height: block.block_height,
+            blockhash: block.blockhash,
+            previous_blockhash: block.previous_blockhash,
+            rewards: block.rewards.clone(),
+            num_reward_partitions: block.num_reward_partitions,
         }
     }
 }
@@ -171,14 +183,15 @@ impl Slots {
     }
 
     pub(super) fn open(&mut self, head: SlotHead) {
+        let bytes = size_of::<SlotLog>() + size_of::<SlotHead>() + size_of_val(head.rewards.as_slice());
         self.slots.push_back(SlotLog {
-            head,
+            head: Arc::new(head),
             records: Arc::default(),
-            bytes: size_of::<SlotLog>(),
+            bytes,
             user_bytes: 0,
             is_closed: false,
         });
-        self.bytes += size_of::<SlotLog>();
+        self.bytes += bytes;
         self.forget();
     }
 
@@ -325,12 +338,12 @@ impl Slots {
 impl SlotLog {
     fn entry(&self, index: usize) -> Option<Entry> {
         let Some(record) = index.checked_sub(1) else {
-            return Some(Entry::Opened(self.head));
+            return Some(Entry::Opened(Arc::clone(&self.head)));
         };
         match self.records.get(record) {
             Some(record) => Some(Entry::Transaction(Arc::clone(record))),
             None => (self.is_closed && record == self.records.len())
-                .then(|| Entry::Closed(self.head, Arc::clone(&self.records))),
+                .then(|| Entry::Closed(Arc::clone(&self.head), Arc::clone(&self.records))),
         }
     }
 

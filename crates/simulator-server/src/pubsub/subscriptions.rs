@@ -12,7 +12,7 @@ use super::cache::{Cache, CacheKey, Form};
 use super::record::Record;
 use super::slots::{Begin, Entry, Position, Silent};
 use super::topic::{Item, Kind, Topic, Whose};
-use crate::convert::{self, AccountForm};
+use crate::convert::{self, AccountForm, BlockForm};
 use crate::history::PastTransaction;
 
 /// The subscriptions of a connection, in the order in which they were made.
@@ -155,17 +155,15 @@ impl Subject {
     fn write(&self, item: &Item) -> String {
         match item {
             Item::Account(record, index) => self.topic.write_account(record, *index),
+            Item::Block(head, records) => convert::block_result(head, pasts(records), self.topic.block_form()),
             Item::Diff(record, index) => convert::diff_result(&record.transaction, &record.diffs[*index]),
             Item::Logs(record) => convert::logs_result(&record.transaction),
             Item::Root(slot) => convert::root_result(*slot),
             Item::Signature(record) => convert::signature_result(&record.transaction),
-            Item::Slot(head) => convert::slot_result(*head),
-            Item::SlotCreated(head) => convert::slot_created(*head),
-            Item::SlotFrozen(head, records) => {
-                let transactions = records.iter().map(|record| -> &PastTransaction { &record.transaction });
-                convert::slot_frozen(*head, transactions)
-            }
-            Item::SlotRooted(head) => convert::slot_rooted(*head),
+            Item::Slot(head) => convert::slot_result(head),
+            Item::SlotCreated(head) => convert::slot_created(head),
+            Item::SlotFrozen(head, records) => convert::slot_frozen(head, pasts(records)),
+            Item::SlotRooted(head) => convert::slot_rooted(head),
             Item::Transaction(record) => convert::transaction_result(&record.transaction, self.topic.encoding()),
         }
     }
@@ -191,6 +189,13 @@ impl Topic {
         }
     }
 
+    fn block_form(&self) -> BlockForm {
+        match self {
+            Self::Blocks(_, form) => *form,
+            _ => BlockForm::default(),
+        }
+    }
+
     fn write_account(&self, record: &Record, index: usize) -> String {
         let (slot, diff) = (record.transaction.slot, &record.diffs[index]);
         let Self::Accounts(topic) = self else {
@@ -205,6 +210,10 @@ impl Topic {
             Whose::Program(_) => convert::program_result(slot, diff, form),
         }
     }
+}
+
+fn pasts(records: &[Arc<Record>]) -> impl Iterator<Item = &PastTransaction> {
+    records.iter().map(|record| &*record.transaction)
 }
 
 fn notification(kind: Kind, id: u64, result: &str, cursor: Cursor) -> String {

@@ -12,12 +12,14 @@ use solana_transaction_status::UiTransactionEncoding;
 
 use super::record::Record;
 use super::slots::{Entry, SlotHead};
+use crate::convert::BlockForm;
 
 /// The kinds of subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Account,
     AccountDiff,
+    Block,
     Logs,
     Program,
     Root,
@@ -32,6 +34,8 @@ pub(super) enum Kind {
 pub(super) enum Topic {
     /// The final state of accounts in each slot, or every one.
     Accounts(AccountTopic),
+    /// Slots that are closed, with their transactions.
+    Blocks(Which, BlockForm),
     /// Every change of accounts by a transaction.
     Diffs(Whose),
     /// The logs of transactions.
@@ -81,21 +85,24 @@ pub(super) enum Which {
 pub(super) enum Item {
     /// The state of the changed account at this place of the record.
     Account(Arc<Record>, usize),
+    /// A block with these of its transactions.
+    Block(Arc<SlotHead>, Vec<Arc<Record>>),
     Diff(Arc<Record>, usize),
     Logs(Arc<Record>),
     Root(Slot),
     Signature(Arc<Record>),
-    Slot(SlotHead),
-    SlotCreated(SlotHead),
-    SlotFrozen(SlotHead, Arc<Vec<Arc<Record>>>),
-    SlotRooted(SlotHead),
+    Slot(Arc<SlotHead>),
+    SlotCreated(Arc<SlotHead>),
+    SlotFrozen(Arc<SlotHead>, Arc<Vec<Arc<Record>>>),
+    SlotRooted(Arc<SlotHead>),
     Transaction(Arc<Record>),
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Account,
         Self::AccountDiff,
+        Self::Block,
         Self::Logs,
         Self::Program,
         Self::Root,
@@ -110,6 +117,7 @@ impl Kind {
         match self {
             Self::Account => "account",
             Self::AccountDiff => "accountDiff",
+            Self::Block => "block",
             Self::Logs => "logs",
             Self::Program => "program",
             Self::Root => "root",
@@ -150,11 +158,13 @@ impl Topic {
                 topic.whose.changes(record).map(item).collect()
             }
             (Self::Accounts(topic), Entry::Closed(_, records)) if !topic.is_intra_slot => topic.whose.last(records),
-            (Self::Slots, Entry::Opened(head)) => vec![Item::Slot(*head)],
+            (Self::Slots, Entry::Opened(head)) => vec![Item::Slot(Arc::clone(head))],
+            (Self::Blocks(which, _), Entry::Closed(head, records)) => which.block(head, records),
             (Self::Roots, Entry::Closed(head, _)) => vec![Item::Root(head.slot)],
-            (Self::SlotsUpdates, Entry::Opened(head)) => vec![Item::SlotCreated(*head)],
+            (Self::SlotsUpdates, Entry::Opened(head)) => vec![Item::SlotCreated(Arc::clone(head))],
             (Self::SlotsUpdates, Entry::Closed(head, records)) => {
-                vec![Item::SlotFrozen(*head, Arc::clone(records)), Item::SlotRooted(*head)]
+                let frozen = Item::SlotFrozen(Arc::clone(head), Arc::clone(records));
+                vec![frozen, Item::SlotRooted(Arc::clone(head))]
             }
             _ => Vec::new(),
         }
@@ -190,6 +200,13 @@ impl Whose {
 }
 
 impl Which {
+    /// The block, unless only some transactions are meant and it has none of them.
+    fn block(&self, head: &Arc<SlotHead>, records: &[Arc<Record>]) -> Vec<Item> {
+        let meant: Vec<_> = records.iter().filter(|record| self.includes(record)).cloned().collect();
+        let is_told = *self == Self::All || !meant.is_empty();
+        one(is_told, || Item::Block(Arc::clone(head), meant))
+    }
+
     fn includes(&self, record: &Record) -> bool {
         match self {
             Self::All => true,
@@ -261,7 +278,7 @@ mod tests {
             slice: None,
             is_intra_slot: false,
         };
-        let closed = Entry::Closed(SlotHead::default(), Arc::clone(&records));
+        let closed = Entry::Closed(Arc::default(), Arc::clone(&records));
         let first = Entry::Transaction(Arc::clone(&records[0]));
         let last = Topic::Accounts(topic.clone());
         assert!(told(&last, &first).is_empty());

@@ -231,7 +231,7 @@ async fn check_transactions(rpc: &Rpc, slot: u64) {
     }
 }
 
-fn recorded_block(slot: u64) -> Value {
+pub(crate) fn recorded_block(slot: u64) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/agave-small/blocks.jsonl.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())

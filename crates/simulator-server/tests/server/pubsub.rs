@@ -7,7 +7,7 @@ use simulator_archive::import::ScopeChoice;
 use simulator_server::ServerConfig;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::conversation::{RICH, TOKEN, transfer_to};
+use crate::conversation::{RICH, TOKEN, recorded_block, transfer_to};
 use crate::data::{Data, cursor, is_end};
 use crate::support::{Control, Rpc, Running, SampleArchive, shorten};
 
@@ -427,6 +427,36 @@ async fn check_signature(rpc: &Rpc, mut data: Data) {
     assert_eq!(told.len(), 1);
     let expected = json!({"context": {"slot": result["slot"]}, "value": {"err": result["meta"]["err"]}});
     assert_eq!(told[0]["params"]["result"], expected);
+}
+
+#[tokio::test]
+async fn tells_blocks_as_they_were_recorded() {
+    let mut stage = Stage::set(|_| {}).await;
+    let mut data = stage.rpc.data().await;
+    data.subscribe("blockSubscribe", json!(["all"])).await;
+    go_on(&mut stage.control).await;
+    let blocks = data.rest().await;
+    stage.completed().await;
+    assert_eq!(blocks.len(), 21);
+    for message in blocks.iter().step_by(5) {
+        let mut shown = message["params"]["result"]["value"]["block"].clone();
+        let mut recorded = recorded_block(cursor(message).0);
+        recorded.as_object_mut().unwrap().remove("slot");
+        for block in [&mut shown, &mut recorded] {
+            for transaction in block["transactions"].as_array_mut().unwrap() {
+                // The cost in the block is not computed.
+                transaction["meta"].as_object_mut().unwrap().remove("costUnits");
+            }
+        }
+        assert_eq!(shown, recorded);
+    }
+    let options = json!({"transactionDetails": "signatures", "replayFromSlot": 0});
+    let of_token = json!([{"mentionsAccountOrProgram": TOKEN_PROGRAM}, options]);
+    let of_token = all_of(&stage.rpc, "blockSubscribe", of_token).await;
+    assert!(!of_token.is_empty() && of_token.len() < blocks.len());
+    let first = &of_token[0]["params"]["result"]["value"]["block"];
+    assert!(!first["signatures"].as_array().unwrap().is_empty() && first["transactions"].is_null());
+    stage.end(data).await;
 }
 
 #[tokio::test]

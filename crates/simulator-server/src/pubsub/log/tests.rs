@@ -21,7 +21,7 @@ fn add_slot(log: &DataLog, slot: Slot, transactions: u8) {
     log.open_slot(SlotHead {
         slot,
         parent,
-        block_time: None,
+        ..SlotHead::default()
     });
     (0..transactions).for_each(|name| log.add(record(name, &[1], 2, &[])));
 }

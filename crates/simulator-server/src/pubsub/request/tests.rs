@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 use simulator_api::{Compression, Cursor};
 
+use solana_transaction_status::TransactionDetails;
+
 use super::*;
 
 const PROGRAM: &str = "Stake11111111111111111111111111111111111111";
@@ -57,6 +59,25 @@ fn reads_what_the_published_clients_send() {
 }
 
 #[test]
+fn reads_how_a_block_is_shown() {
+    let (blocks, start) = subscribe("blockSubscribe", &json!(["all"]));
+    let expected = Topic::Blocks(Which::All, BlockForm::default());
+    assert_eq!((blocks.topic, start), (expected, Start::Now));
+    let options = json!({"encoding": "json", "transactionDetails": "signatures", "showRewards": false,
+                         "maxSupportedTransactionVersion": 0});
+    let (blocks, _) = subscribe(
+        "blockSubscribe",
+        &json!([{"mentionsAccountOrProgram": PROGRAM}, options]),
+    );
+    let form = BlockForm {
+        encoding: UiTransactionEncoding::Json,
+        details: TransactionDetails::Signatures,
+        show_rewards: false,
+    };
+    assert_eq!(blocks.topic, Topic::Blocks(Which::Mentioning(vec![program()]), form));
+}
+
+#[test]
 fn reads_where_to_resume() {
     let cursor = json!({"slot": 9, "index": 2});
     for (options, expected) in [
@@ -83,7 +104,7 @@ fn reads_where_to_resume() {
 
 #[test]
 fn refuses_by_name() {
-    for method in ["actionSubscribe", "blockSubscribe", "getSlot", "actionUnsubscribe"] {
+    for method in ["actionSubscribe", "voteSubscribe", "getSlot", "actionUnsubscribe"] {
         let (code, message) = error(method, &json!([null, {}]));
         assert!(code == -32601 && message.contains(method), "{message}");
     }

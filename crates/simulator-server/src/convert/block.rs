@@ -1,0 +1,93 @@
+//! Blocks as a session executed them, in the shapes of Solana's RPC.
+
+use simulator_archive::model::{self, RewardKind};
+use solana_rpc_client_types::response::RpcBlockUpdate;
+use solana_transaction_status::{
+    BlockEncodingOptions, ConfirmedBlock, Reward, RewardType, TransactionDetails, TransactionWithStatusMeta,
+    UiTransactionEncoding, VersionedTransactionWithStatusMeta,
+};
+
+use super::notification::{Json, in_context};
+use super::transaction::status_meta;
+use crate::history::PastTransaction;
+use crate::pubsub::SlotHead;
+
+/// How a block is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockForm {
+    pub(crate) encoding: UiTransactionEncoding,
+    pub(crate) details: TransactionDetails,
+    pub(crate) show_rewards: bool,
+}
+
+/// As `blockSubscribe` has it where nothing is said.
+impl Default for BlockForm {
+    fn default() -> Self {
+        Self {
+            encoding: UiTransactionEncoding::Base64,
+            details: TransactionDetails::Full,
+            show_rewards: true,
+        }
+    }
+}
+
+/// What `blockNotification` shows: these transactions of a block, of any version.
+pub(crate) fn block_result<'a>(
+    head: &SlotHead,
+    transactions: impl Iterator<Item = &'a PastTransaction>,
+    form: BlockForm,
+) -> Json {
+    let options = BlockEncodingOptions {
+        transaction_details: form.details,
+        show_rewards: form.show_rewards,
+        max_supported_transaction_version: Some(u8::MAX),
+    };
+    let encoded = confirmed_block(head, transactions).encode_with_options(form.encoding, options);
+    let update = RpcBlockUpdate {
+        slot: head.slot,
+        block: Some(encoded.expect("no version is above the largest")),
+        err: None,
+    };
+    in_context(head.slot, update)
+}
+
+fn confirmed_block<'a>(head: &SlotHead, transactions: impl Iterator<Item = &'a PastTransaction>) -> ConfirmedBlock {
+    ConfirmedBlock {
+        previous_blockhash: head.previous_blockhash.to_string(),
+        blockhash: head.blockhash.to_string(),
+        parent_slot: head.parent,
+        transactions: transactions.map(with_meta).collect(),
+        rewards: head.rewards.iter().map(reward).collect(),
+        num_partitions: head.num_reward_partitions,
+        block_time: head.block_time,
+        block_height: head.block_height,
+    }
+}
+
+fn with_meta(past: &PastTransaction) -> TransactionWithStatusMeta {
+    TransactionWithStatusMeta::Complete(VersionedTransactionWithStatusMeta {
+        transaction: past.transaction.clone(),
+        meta: status_meta(&past.outcome),
+    })
+}
+
+fn reward(reward: &model::Reward) -> Reward {
+    Reward {
+        pubkey: reward.pubkey.to_string(),
+        lamports: reward.lamports,
+        post_balance: reward.post_balance,
+        reward_type: reward.kind.map(reward_type),
+        commission: reward.commission,
+        commission_bps: None,
+    }
+}
+
+fn reward_type(kind: RewardKind) -> RewardType {
+    match kind {
+        RewardKind::Fee => RewardType::Fee,
+        RewardKind::Rent => RewardType::Rent,
+        RewardKind::Staking => RewardType::Staking,
+        RewardKind::Voting => RewardType::Voting,
+        RewardKind::DeactivatedStake => RewardType::DeactivatedStake,
+    }
+}
