@@ -3,11 +3,11 @@
 //! A request is kept until there is evidence that it was taken; when the connection is lost before, it is sent again on
 //! the next one as soon as that cannot apply it twice.
 //!
-//! * Where the server echoes request ids, an event with the id is the evidence, for the request and for those before it.
+//! * Where the server echoes request ids, an event with the id is the evidence, for the request and those before it.
 //!   Everything else is sent again at once, with the same ids: the server applies an id once.
-//! * Where it does not, the evidence is in the [order](super::order) of events. After a reattach the server replays what
-//!   was missed; if it then falls silent while the session waits, what the replay did not show was not taken.
-//! * Where events are missing or have no numbers, there may be no evidence: a `continue` is then not sent again, because
+//! * Where it does not, the evidence is in the [order](super::order) of events. After a reattach the server replays
+//!   what was missed; if it then falls silent while the session waits, what the replay did not show was not taken.
+//! * Where events are missing or have no numbers, there may be no evidence: a `continue` is then not sent again, for
 //!   it could be applied twice, and the caller is told so. A `continueTo` is, because it does nothing where it was
 //!   applied before, and is refused where it was passed.
 

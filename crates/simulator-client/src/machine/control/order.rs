@@ -9,8 +9,8 @@
 //! * while the session waits, a slot, a status with which execution begins, or a stop shows that the oldest request was
 //!   taken. A slot is no sign of a request that moves nothing (`advanceCount` 0);
 //! * after a reattach, and after a rejection, a server may repeat the stop at which it waits as a **hint**; after
-//!   `paused`, it may say `readyForContinue` where no match of a filter is ahead. A stop that could be one of these is a
-//!   sign of nothing, except that a `continueTo` that wanted to be there is done;
+//!   `paused`, it may say `readyForContinue` where no match of a filter is ahead. A stop that could be one of these is
+//!   a sign of nothing, except that a `continueTo` that wanted to be there is done;
 //! * where filters have matched, a run may be held in silence until the next request.
 
 use std::collections::VecDeque;
