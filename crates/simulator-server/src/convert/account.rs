@@ -49,6 +49,20 @@ pub(crate) fn ui_account(
     encode_ui_account(address, account, encoding, additional, slice)
 }
 
+/// An account as a subscriber is shown it: of the mint of a token account nothing is at hand but its decimals.
+pub(super) fn subscribed_account(
+    address: &Pubkey,
+    account: &AccountSharedData,
+    encoding: UiAccountEncoding,
+    slice: Option<UiDataSliceConfig>,
+    decimals: Option<u8>,
+) -> UiAccount {
+    let additional = decimals.map(|decimals| AccountAdditionalDataV3 {
+        spl_token_additional_data: Some(SplTokenAdditionalDataV2::with_decimals(decimals)),
+    });
+    encode_ui_account(address, account, encoding, additional, slice)
+}
+
 /// An account as `getReplayAccounts` shows it.
 pub(crate) fn replay_account(pubkey: Pubkey, account: &AccountSharedData) -> ReplayAccountEntry {
     let account = ReplayAccount {

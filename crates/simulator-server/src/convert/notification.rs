@@ -12,7 +12,7 @@ use solana_rpc_client_types::response::{
 };
 use solana_transaction_status::UiTransactionEncoding;
 
-use super::account::{ParseContext, ui_account};
+use super::account::subscribed_account;
 use super::transaction::confirmed;
 use crate::history::PastTransaction;
 use crate::pubsub::SlotHead;
@@ -64,7 +64,7 @@ pub(crate) fn diff_result(past: &PastTransaction, diff: &AccountDiff) -> Json {
         encoding: UiAccountEncoding::Base64,
         slice: None,
     };
-    let shown = |account: &Option<AccountSharedData>| account.as_ref().map(|account| form.show(&diff.address, account));
+    let shown = |account: &Option<_>| account.as_ref().map(|account| form.show(&diff.address, account, None));
     json(&Diff {
         context: Context { slot: past.slot },
         account: diff.address.to_string(),
@@ -96,15 +96,15 @@ pub(crate) fn signature_result(past: &PastTransaction) -> Json {
 }
 
 /// What `accountNotification` shows. An account that ceased to exist is an empty one, as in Solana.
-pub(crate) fn account_result(slot: Slot, diff: &AccountDiff, form: AccountForm) -> Json {
-    in_context(slot, form.after(diff))
+pub(crate) fn account_result(past: &PastTransaction, diff: &AccountDiff, form: AccountForm) -> Json {
+    in_context(past.slot, form.after(past, diff))
 }
 
 /// What `programNotification` shows.
-pub(crate) fn program_result(slot: Slot, diff: &AccountDiff, form: AccountForm) -> Json {
+pub(crate) fn program_result(past: &PastTransaction, diff: &AccountDiff, form: AccountForm) -> Json {
     let pubkey = diff.address.to_string();
-    let account = form.after(diff);
-    in_context(slot, RpcKeyedAccount { pubkey, account })
+    let account = form.after(past, diff);
+    in_context(past.slot, RpcKeyedAccount { pubkey, account })
 }
 
 /// What `slotNotification` shows. Everything before the slot is final.
@@ -160,16 +160,24 @@ pub(crate) fn slot_rooted(head: &SlotHead) -> Json {
 }
 
 impl AccountForm {
-    fn show(self, address: &Pubkey, account: &AccountSharedData) -> UiAccount {
-        ui_account(address, account, self.encoding, self.slice, &ParseContext::default())
+    fn show(self, address: &Pubkey, account: &AccountSharedData, decimals: Option<u8>) -> UiAccount {
+        subscribed_account(address, account, self.encoding, self.slice, decimals)
     }
 
-    fn after(self, diff: &AccountDiff) -> UiAccount {
+    fn after(self, past: &PastTransaction, diff: &AccountDiff) -> UiAccount {
         match &diff.after {
-            Some(account) => self.show(&diff.address, account),
-            None => self.show(&diff.address, &AccountSharedData::default()),
+            Some(account) => self.show(&diff.address, account, decimals(past, &diff.address)),
+            None => self.show(&diff.address, &AccountSharedData::default(), None),
         }
     }
+}
+
+/// The decimals of a token account's mint: the balances of the transaction name them.
+fn decimals(past: &PastTransaction, address: &Pubkey) -> Option<u8> {
+    let index = past.account_keys().position(|key| key == address)?;
+    let mut balances = past.outcome.post_token_balances.iter().flatten();
+    let balance = balances.find(|balance| usize::from(balance.account_index) == index)?;
+    Some(balance.decimals)
 }
 
 /// The block's time in milliseconds: a replay has no other clock.

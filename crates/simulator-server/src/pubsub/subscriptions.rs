@@ -197,17 +197,17 @@ impl Topic {
     }
 
     fn write_account(&self, record: &Record, index: usize) -> String {
-        let (slot, diff) = (record.transaction.slot, &record.diffs[index]);
+        let (past, diff) = (&record.transaction, &record.diffs[index]);
         let Self::Accounts(topic) = self else {
-            return convert::diff_result(&record.transaction, diff);
+            return convert::diff_result(past, diff);
         };
         let form = AccountForm {
             encoding: topic.encoding,
             slice: topic.slice,
         };
         match topic.whose {
-            Whose::Account(_) => convert::account_result(slot, diff, form),
-            Whose::Program(_) => convert::program_result(slot, diff, form),
+            Whose::Account(_) => convert::account_result(past, diff, form),
+            Whose::Program(_) => convert::program_result(past, diff, form),
         }
     }
 }

@@ -390,6 +390,12 @@ async fn follows_slots_accounts_and_signatures() {
         *last,
         stage.rpc.call("getAccountInfo", json!([TOKEN, base64])).await["value"]
     );
+    let parsed = json!({"encoding": "jsonParsed"});
+    let expected = stage.rpc.call("getAccountInfo", json!([TOKEN, parsed])).await;
+    let options = json!({"encoding": "jsonParsed", "replayFromSlot": 0, "intraSlotUpdates": true});
+    let every = all_of(&stage.rpc, "accountSubscribe", json!([TOKEN, options])).await;
+    assert!(every.len() >= accounts.len());
+    assert_eq!(every.last().unwrap()["params"]["result"]["value"], expected["value"]);
     let slots: Vec<_> = accounts.iter().map(|message| cursor(message).0).collect();
     assert!(
         slots.is_sorted_by(|first, second| first < second),
