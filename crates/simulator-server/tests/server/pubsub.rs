@@ -131,7 +131,7 @@ async fn tells_every_transaction_as_get_transaction_shows_it() {
 
 #[tokio::test]
 async fn keeps_the_order_of_slots_on_one_socket_compressed_or_not() {
-    let mut stage = Stage::set(|config| config.times.subscribe_pause = Duration::from_millis(100)).await;
+    let mut stage = Stage::set(|config| config.times.subscribe_pause = Duration::from_secs(1)).await;
     let mut data = stage.rpc.data().await;
     go_on(&mut stage.control).await;
     // The session runs already: nothing is told until the last subscribe has been answered.

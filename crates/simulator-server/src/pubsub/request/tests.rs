@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator_api::{Compression, Cursor};
 
@@ -116,6 +117,20 @@ fn refuses_by_name() {
     let filters = json!([PROGRAM, {"filters": [{"dataSize": 165}]}]);
     let (code, message) = error("programSubscribe", &filters);
     assert!(code == -32602 && message.contains("filters"), "{message}");
+}
+
+proptest! {
+    #[test]
+    fn answers_whatever_comes(text in ".{0,200}", params in r#"\[[\]\[{}",:a-z0-9]{0,60}"#, kind in 0..Kind::ALL.len()) {
+        let name = Kind::ALL[kind].name();
+        let call = format!(r#"{{"id": 1, "method": "{name}Subscribe", "params": {params}}}"#);
+        for text in [text, call] {
+            let request = Request::from_json(&text);
+            if let Err(error) = request.call {
+                prop_assert!([-32700, -32600, -32601, -32602].contains(&error.code), "{text}: {error:?}");
+            }
+        }
+    }
 }
 
 #[test]
