@@ -64,6 +64,9 @@ impl SubscriptionMachine {
                 body.identify(text, identities);
             }
         });
+        if admission == Admission::NewBehindHole {
+            self.events.push_back(hole());
+        }
         if admission != Admission::Duplicate {
             self.events.push_back(B::deliver(Delivered {
                 text: text.into(),
@@ -90,6 +93,9 @@ impl SubscriptionMachine {
             return self.unknown(text);
         };
         if envelope.method == Some(Method::Complete) {
+            if subscription.position.lacks_repeats() {
+                self.events.push_back(hole());
+            }
             subscription.complete();
             return self.conclude();
         }
@@ -101,6 +107,9 @@ impl SubscriptionMachine {
         let admission = subscription
             .position
             .admit(slot, cursor, |identities| body.identify(text, identities));
+        if admission == Admission::NewBehindHole {
+            self.events.push_back(hole());
+        }
         if admission != Admission::Duplicate {
             self.events.push_back(B::deliver(Delivered {
                 text: text.into(),
@@ -125,7 +134,8 @@ impl SubscriptionMachine {
 
     #[inline]
     fn count(&mut self, admission: Admission) {
-        self.counts.replayed += u64::from(admission != Admission::New);
+        let is_replayed = matches!(admission, Admission::NewAmongRepeats | Admission::Duplicate);
+        self.counts.replayed += u64::from(is_replayed);
         self.counts.duplicates += u64::from(admission == Admission::Duplicate);
     }
 
@@ -180,4 +190,9 @@ fn readable<B: Body>(result: Option<(Span, B)>, cursor: Option<Cursor>) -> Scann
     let (span, body) = result.ok_or(Unreadable("the result is missing"))?;
     let slot = body.slot()?;
     Ok((span, body, cursor.map_or(slot, |cursor| cursor.slot)))
+}
+
+#[cold]
+fn hole() -> SubscriptionNotification {
+    SubscriptionNotification::Fault(StreamFault::Unnumbered)
 }

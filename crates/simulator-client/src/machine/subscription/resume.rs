@@ -45,6 +45,8 @@ pub(super) enum Admission {
     New,
     /// It is new, although it is of a part of the stream that is sent again.
     NewAmongRepeats,
+    /// It is new, and the server has not repeated what it was asked to repeat: what lies between may be missing.
+    NewBehindHole,
     /// It was delivered before.
     Duplicate,
 }
@@ -74,6 +76,22 @@ impl Position {
         }
     }
 
+    /// Whether the server still owes repeats. One that does not keep notifications does not repeat them either, and
+    /// what it told nobody while the connection was lost is missing.
+    pub(super) fn lacks_repeats(&self) -> bool {
+        match self {
+            Self::Within(boundary) => boundary.lacks_repeats(),
+            Self::Start(_) | Self::After(_) => false,
+        }
+    }
+
+    fn admission_of_new(&self) -> Admission {
+        match self.lacks_repeats() {
+            true => Admission::NewBehindHole,
+            false => Admission::New,
+        }
+    }
+
     /// Takes the next notification. `identify` writes what tells it from all others of its slot.
     #[inline]
     pub(super) fn admit(
@@ -93,8 +111,9 @@ impl Position {
                 boundary.admit(slot, identify)
             }
             (position, Some(cursor)) => {
+                let admission = position.admission_of_new();
                 *position = Self::After(cursor);
-                Admission::New
+                admission
             }
             (position, None) => {
                 *position = Self::Within(Boundary::new(slot, identify));
@@ -121,9 +140,17 @@ impl Boundary {
         self.repeats.is_some() && slot <= self.slot
     }
 
+    fn lacks_repeats(&self) -> bool {
+        self.repeats.as_ref().is_some_and(|repeats| !repeats.is_empty())
+    }
+
     #[inline]
     fn admit(&mut self, slot: u64, identify: impl FnOnce(&mut Identities)) -> Admission {
+        let mut new = Admission::New;
         if slot > self.slot {
+            if self.lacks_repeats() {
+                new = Admission::NewBehindHole;
+            }
             self.slot = slot;
             self.delivered.clear();
             self.repeats = None;
@@ -135,7 +162,7 @@ impl Boundary {
         identify(&mut self.delivered);
         self.delivered.end();
         let Some(repeats) = &mut self.repeats else {
-            return Admission::New;
+            return new;
         };
         if take(repeats, self.delivered.last()) {
             self.delivered.remove_last();

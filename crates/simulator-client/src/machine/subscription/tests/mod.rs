@@ -123,6 +123,7 @@ fn summary(event: &SubscriptionNotification) -> String {
         SubscriptionNotification::Fault(StreamFault::UnreadableNotification { reason, .. }) => {
             format!("fault: {reason}")
         }
+        SubscriptionNotification::Fault(StreamFault::Unnumbered) => "fault: a hole".to_owned(),
         other => panic!("unexpected: {other:?}"),
     }
 }

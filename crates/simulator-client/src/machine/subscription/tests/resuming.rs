@@ -93,14 +93,27 @@ fn the_parts_of_an_identity_are_not_mixed_up() {
 }
 
 #[test]
-fn what_a_server_does_not_repeat_stays_delivered() {
+fn a_server_that_does_not_repeat_what_it_was_asked_to_leaves_a_hole() {
     let mut peer = Peer::up(diffs(&["a"]));
     peer.send(&diff(11, 2, "q"));
     peer.reconnect();
     peer.send(&diff(11, 2, "r"));
     peer.send(&diff(11, 3, "q"));
-    assert_eq!(peer.delivered(), ["a 2 q", "a 2 r", "a 3 q"]);
+    assert_eq!(peer.delivered(), ["a 2 q", "a 2 r", "fault: a hole", "a 3 q"]);
     assert_eq!(peer.duplicates(), 0);
+    peer.reconnect();
+    peer.send(&with_cursor(diff(11, 4, "q"), 0));
+    assert_eq!(peer.delivered(), ["fault: a hole", "a 4 q"]);
+}
+
+#[test]
+fn an_end_instead_of_repeats_is_a_hole_too() {
+    let mut peer = Peer::up(diffs(&["a"]));
+    peer.send(&diff(11, 2, "q"));
+    peer.reconnect();
+    peer.send(&complete(11));
+    assert_eq!(peer.delivered(), ["a 2 q", "fault: a hole"]);
+    assert!(is_finished(&peer.machine));
 }
 
 #[test]
