@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simulator_api::{Cursor, SessionId};
 use simulator_client::transport::Frame;
 
-use super::notification::envelope;
+use super::notification::{complete, notification};
 use super::session::Session;
 use super::subscribe::{RpcRequest, Subscribe};
 use super::{DataReplay, Tx};
@@ -51,7 +51,7 @@ impl DataConnection {
             serde_json::from_str(text).map_err(|error| rejected(0, -32700, &error.to_string()))?;
         let subscribe = request.subscribe();
         let subscribe = subscribe.map_err(|error| rejected(request.id, -32602, &error))?;
-        if let Some(refusal) = session.script.refused_subscriptions.get(&subscribe.address) {
+        if let Some(refusal) = session.script.refused_subscriptions.get(&subscribe.address.to_string()) {
             return Ok(error_frame(request.id, refusal.code, &refusal.message));
         }
         let id = FIRST_SUBSCRIPTION + self.subscriptions.len() as u64;
@@ -115,7 +115,7 @@ impl Subscription {
         for result in kind.results(generation, &self.about.address, slot, tx) {
             let cursor = self.take_cursor(slot);
             if cursor >= self.from {
-                let text = envelope(generation, kind.method(), self.id, Some(cursor), result);
+                let text = notification(generation, kind.method(), self.id, cursor, &result);
                 frames.push(self.pack(session, text, packer));
             }
         }
@@ -124,8 +124,7 @@ impl Subscription {
     fn tell_end(&mut self, session: &Session, packer: &mut Packer, frames: &mut Vec<Frame>) {
         if !self.complete {
             self.complete = true;
-            let text = envelope(&session.generation, "subscriptionComplete", self.id, None, Value::Null);
-            frames.push(self.pack(session, text, packer));
+            frames.push(self.pack(session, complete(self.id), packer));
         }
     }
 

@@ -95,8 +95,9 @@ const BATCHES: u32 = 2;
 const ACCOUNTS: u64 = 3;
 
 impl Script {
-    /// A session over `slots`, the same for the same seed. Each block has two batches, with one to two transactions of
-    /// one or both of two programs.
+    /// A session over `slots`, the same for the same seed. Each block has two batches of one or two transactions, which
+    /// mention one or both of two programs. The first transaction of a block changes two accounts of a program that it
+    /// mentions, the others one.
     pub fn generate(seed: u64, slots: RangeInclusive<u64>) -> Self {
         let programs: Vec<_> = (0..2).map(|n| address(seed, 0, n)).collect();
         let blocks = slots.map(|slot| generate_block(seed, slot, &programs)).collect();
@@ -177,12 +178,16 @@ fn generate_tx(seed: u64, slot: u64, index: u64, programs: &[Address]) -> Tx {
     };
     let changes = mentions.iter().enumerate().flat_map(|(number, owner)| {
         let first = numbers.below(ACCOUNTS);
-        let second = (first + 1) % ACCOUNTS;
-        [first, second].map(|account| Change {
-            account: address(seed, 3 + number as u64, account),
+        let changed = match index {
+            0 => 2,
+            _ => 1,
+        };
+        let changes = (first..first + changed).map(|account| Change {
+            account: address(seed, 3 + number as u64, account % ACCOUNTS),
             owner: *owner,
             lamports: 1 + numbers.below(1_000_000),
-        })
+        });
+        changes.collect::<Vec<_>>()
     });
     Tx {
         index,

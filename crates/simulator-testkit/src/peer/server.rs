@@ -25,6 +25,7 @@ pub struct PeerServer {
     create_errors: VecDeque<BacktestError>,
     attach_errors: VecDeque<BacktestError>,
     replay_overlap: u64,
+    forgets_request_ids: bool,
 }
 
 /// A connection of a server.
@@ -43,6 +44,8 @@ pub struct Refused {
 struct Connection {
     kind: ConnectionKind,
     outgoing: VecDeque<Frame>,
+    /// The server has closed it, and reads it no more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ impl PeerServer {
             create_errors: VecDeque::new(),
             attach_errors: VecDeque::new(),
             replay_overlap: 0,
+            forgets_request_ids: false,
         }
     }
 
@@ -81,6 +85,11 @@ impl PeerServer {
         self.replay_overlap = events;
     }
 
+    /// Announces request ids, and forgets them as soon as they were seen: a broken server, to try tests with.
+    pub fn forget_request_ids(&mut self) {
+        self.forgets_request_ids = true;
+    }
+
     /// Closes every connection with code 1012, as a server does that another process will replace.
     pub fn restart(&mut self, now: Instant) {
         let reason = CloseReason {
@@ -89,6 +98,7 @@ impl PeerServer {
         };
         for connection in self.connections.values_mut() {
             connection.outgoing.push_back(Frame::Close(Some(reason.clone())));
+            connection.is_closed = true;
         }
         let all: Vec<_> = self.connections.keys().copied().collect();
         for conn in all {
@@ -121,8 +131,12 @@ impl PeerServer {
         let kind = self.kind_of(path).ok_or_else(|| Refused { path: path.to_owned() })?;
         let conn = ConnId(self.truth.connections as u64);
         self.truth.connections += 1;
-        let outgoing = VecDeque::new();
-        self.connections.insert(conn, Connection { kind, outgoing });
+        let connection = Connection {
+            kind,
+            outgoing: VecDeque::new(),
+            is_closed: false,
+        };
+        self.connections.insert(conn, connection);
         Ok(conn)
     }
 
@@ -134,6 +148,13 @@ impl PeerServer {
 
     /// A frame of the client arrived.
     pub fn handle(&mut self, conn: ConnId, frame: Frame, now: Instant) {
+        if self
+            .connections
+            .get(&conn)
+            .is_none_or(|connection| connection.is_closed)
+        {
+            return;
+        }
         match frame {
             Frame::Text(text) => self.handle_text(conn, &text, now),
             Frame::Binary(_) => self.violation(conn, "a binary message"),
@@ -244,6 +265,7 @@ impl PeerServer {
         let id = SessionId::from_random_bytes([self.truth.sessions as u8; 16]);
         let mut session = Session::new(id, self.generation.clone(), self.script.clone(), create, conn);
         session.replay_overlap = self.replay_overlap;
+        session.forgets_request_ids = self.forgets_request_ids;
         self.sessions.insert(id, session);
         self.own(conn, id, now, |_, _| {});
     }

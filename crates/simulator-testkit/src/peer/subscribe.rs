@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use simulator_api::{AddressType, Compression, SubscribeOptions};
+use solana_address::Address;
 
 /// A request of the data channel.
 #[derive(Debug, Deserialize)]
@@ -28,7 +29,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Subscribe {
     pub(super) kind: Kind,
-    pub(super) address: String,
+    pub(super) address: Address,
     pub(super) options: SubscribeOptions,
 }
 
@@ -48,7 +49,8 @@ impl RpcRequest {
             Kind::Transactions | Kind::Logs => &target["mentions"][0],
             Kind::AccountDiffs | Kind::ProgramAccountDiffs => target,
         };
-        let address = address.as_str().ok_or("the target is no address")?.to_owned();
+        let address = address.as_str().and_then(|address| address.parse().ok());
+        let address = address.ok_or("the target is no address")?;
         Ok(Subscribe { kind, address, options })
     }
 

@@ -36,7 +36,7 @@ pub struct Cut {
 pub struct Plan {
     /// Where links are cut, in any order.
     pub cuts: Vec<Cut>,
-    /// Frames of the server one of whose bytes is changed, if they are binary, by number.
+    /// Frames of the server that lose their second half, if they are binary, by number.
     pub damaged: Vec<usize>,
     /// Frames of the server before which the server is replaced by another process, by number.
     pub restarts: Vec<usize>,

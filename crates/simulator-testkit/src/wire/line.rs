@@ -126,6 +126,18 @@ impl<M: Machine, C: Caller<M>> Line<M, C> {
         &self.caller
     }
 
+    /// The caller, and how the line ended.
+    ///
+    /// # Panics
+    ///
+    /// If it has not.
+    pub fn into_parts(self) -> (C, LineEnd) {
+        match self.link {
+            Link::Ended(end) => (self.caller, end),
+            Link::Waiting(_) | Link::Connected { .. } => panic!("the line has not ended"),
+        }
+    }
+
     /// The machine.
     pub fn machine(&self) -> &M {
         &self.machine
@@ -227,6 +239,9 @@ impl<M: Machine + fmt::Debug, C: Caller<M> + fmt::Debug> Station for Line<M, C> 
         }
         if self.machine.poll_timeout().is_some_and(|at| at <= now) {
             self.machine.handle_timeout(now);
+            if self.drain(board) {
+                return true;
+            }
         }
         if !self.close_asked && self.caller.wants_close(board) {
             self.close_asked = true;

@@ -281,15 +281,10 @@ fn shuffle(turns: &mut [Turn], order: &mut Seeded) {
     }
 }
 
-/// One byte in the middle of a binary frame is changed.
+/// The second half of a binary frame is lost.
 fn damaged(frame: Frame) -> Frame {
-    let Frame::Binary(bytes) = frame else {
-        return frame;
-    };
-    let mut bytes = bytes.to_vec();
-    let middle = bytes.len() / 2;
-    if let Some(byte) = bytes.get_mut(middle) {
-        *byte ^= 0x55;
+    match frame {
+        Frame::Binary(bytes) => Frame::Binary(bytes.slice(..bytes.len() / 2)),
+        other => other,
     }
-    Frame::Binary(bytes.into())
 }
