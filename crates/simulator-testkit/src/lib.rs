@@ -8,12 +8,14 @@
 //! * [`text`]: text files, packed or not
 //! * [`seeded`]: numbers that look random and are the same in every run
 //! * [`peer`]: a scripted server, without any I/O
+//! * [`fuzz`]: arbitrary bytes as what a server sends
 //! * [`wire`]: the client's machines against that server, over a link that is cut at any frame
 //!
 //! Ledgers and edits work on files, so that a test can give the result to the real binary.
 
 pub mod accounts;
 pub mod edit;
+pub mod fuzz;
 pub mod ledger;
 pub mod paths;
 pub mod peer;

@@ -270,21 +270,23 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
     /// Says what is left to be said, on a new connection if need be.
     async fn finish_conversation(&mut self) {
         loop {
-            if self.connection.is_none() {
-                if !self.machine.needs_connection_to_close() {
-                    return;
-                }
-                if let Err(error) = self.connect().await {
-                    if !error.is_retryable() {
-                        return;
+            if self.connection.is_some() {
+                match self.converse().await {
+                    Exit::Over(_) => return,
+                    Exit::Lost(_) => {
+                        self.disconnected();
+                        // A server that is busy with the session's last connection is asked again, but not at once.
+                        sleep(self.policy.reconnect.initial_backoff / 10).await;
                     }
-                    sleep(self.policy.reconnect.initial_backoff).await;
-                    continue;
                 }
             }
-            match self.converse().await {
-                Exit::Over(_) => return,
-                Exit::Lost(_) => self.disconnected(),
+            if !self.machine.needs_connection_to_close() {
+                return;
+            }
+            match self.connect().await {
+                Ok(()) => {}
+                Err(error) if !error.is_retryable() => return,
+                Err(_) => sleep(self.policy.reconnect.initial_backoff).await,
             }
         }
     }
