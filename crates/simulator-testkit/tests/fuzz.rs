@@ -53,7 +53,7 @@ fn conversation(random: &mut Seeded, messages: &[Vec<u8>]) -> Vec<u8> {
             } else {
                 7 + 16 * random.below(15)
             };
-            (u8::try_from(kind).unwrap(), content)
+            (byte(kind), content)
         })
         .collect();
     let mut bytes = input(contents.iter().map(|(kind, content)| (*kind, content.as_slice())));
@@ -67,7 +67,7 @@ fn damage(random: &mut Seeded, bytes: &mut Vec<u8>) {
     let at = index(random, bytes.len() + 1);
     match random.below(5) {
         0 => bytes.truncate(at),
-        1 => bytes.insert(at, u8::try_from(random.below(256)).unwrap()),
+        1 => bytes.insert(at, byte(random.below(256))),
         2 if at < bytes.len() => drop(bytes.remove(at)),
         3 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
         _ => bytes.extend_from_within(at..),
@@ -75,7 +75,11 @@ fn damage(random: &mut Seeded, bytes: &mut Vec<u8>) {
 }
 
 fn index(random: &mut Seeded, below: usize) -> usize {
-    usize::try_from(random.below(below as u64)).unwrap()
+    usize::try_from(random.below(below as u64)).expect("it is below a length")
+}
+
+fn byte(number: u64) -> u8 {
+    u8::try_from(number).expect("it is below 256")
 }
 
 fn run(target: fn(&[u8]), messages: &[Vec<u8>]) {
