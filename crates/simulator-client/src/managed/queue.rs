@@ -1,15 +1,15 @@
 //! The queue between a manager and its caller: bounded in items and in bytes.
+//!
+//! One lock, held for a few instructions, and no more work for an item than to move it: every notification passes here.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use futures_util::task::AtomicWaker;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio_util::sync::PollSender;
 
 /// What a queue counts of an item.
 pub(crate) trait Weigh {
@@ -21,15 +21,14 @@ pub(crate) trait Weigh {
 /// connection.
 #[derive(Debug)]
 pub struct EventReceiver<T> {
-    items: mpsc::Receiver<(T, usize)>,
-    load: Arc<Load>,
+    shared: Arc<Shared<T>>,
 }
 
 /// The writing end.
 #[derive(Debug)]
 pub(crate) struct EventSender<T> {
-    items: PollSender<(T, usize)>,
-    load: Arc<Load>,
+    shared: Arc<Shared<T>>,
+    credit: Credit,
 }
 
 /// Whether there is room for another item.
@@ -40,11 +39,30 @@ pub(crate) enum Room {
     Gone,
 }
 
+/// Room that is known to be there. Only the writer fills the queue, so that it can only become more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Credit {
+    items: usize,
+    bytes: usize,
+}
+
 #[derive(Debug)]
-struct Load {
-    bytes: AtomicUsize,
+struct Shared<T> {
+    capacity: usize,
     max_bytes: usize,
-    lightened: AtomicWaker,
+    /// Whether nobody reads any more.
+    abandoned: AtomicBool,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+    /// Whether nothing more will be written.
+    ended: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 /// A queue that has room until `capacity` items or `max_bytes` wait in it.
@@ -52,45 +70,64 @@ pub(crate) fn queue<T: Weigh + Send + 'static>(
     capacity: usize,
     max_bytes: usize,
 ) -> (EventSender<T>, EventReceiver<T>) {
-    let (sender, items) = mpsc::channel(capacity);
-    let load = Arc::new(Load {
-        bytes: AtomicUsize::new(0),
+    let shared = Arc::new(Shared {
+        capacity,
         max_bytes,
-        lightened: AtomicWaker::new(),
+        abandoned: AtomicBool::new(false),
+        state: Mutex::new(State {
+            items: VecDeque::new(),
+            bytes: 0,
+            ended: false,
+            reader: None,
+            writer: None,
+        }),
     });
     let sender = EventSender {
-        items: PollSender::new(sender),
-        load: load.clone(),
+        shared: shared.clone(),
+        credit: Credit::default(),
     };
-    (sender, EventReceiver { items, load })
+    (sender, EventReceiver { shared })
 }
 
 impl<T: Weigh + Send + 'static> EventSender<T> {
     /// Waits for room for one item.
+    #[inline]
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
-        if self.load.is_full() {
-            self.load.lightened.register(cx.waker());
-            if self.load.is_full() {
-                let is_gone = self.items.get_ref().is_none_or(mpsc::Sender::is_closed);
-                return if is_gone {
-                    Poll::Ready(Room::Gone)
-                } else {
-                    Poll::Pending
-                };
-            }
+        if self.shared.abandoned.load(Ordering::Acquire) {
+            return Poll::Ready(Room::Gone);
         }
-        match ready!(self.items.poll_reserve(cx)) {
-            Ok(()) => Poll::Ready(Room::Free),
-            Err(_gone) => Poll::Ready(Room::Gone),
+        if self.credit.has_room() {
+            return Poll::Ready(Room::Free);
         }
+        self.poll_credit(cx)
+    }
+
+    fn poll_credit(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        let mut state = self.shared.lock();
+        self.credit = self.shared.credit(&state);
+        if self.credit.has_room() {
+            return Poll::Ready(Room::Free);
+        }
+        if self.shared.abandoned.load(Ordering::Acquire) {
+            return Poll::Ready(Room::Gone);
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Hands over an item for which `poll_room` has found room just before.
     pub(crate) fn send(&mut self, item: T) {
         let weight = item.weight();
-        self.load.bytes.fetch_add(weight, Ordering::Relaxed);
-        // It only fails if nobody reads any more, and then the item is of no use to anyone.
-        let _gone = self.items.send_item((item, weight));
+        self.credit.items = self.credit.items.saturating_sub(1);
+        self.credit.bytes = self.credit.bytes.saturating_sub(weight);
+        let mut state = self.shared.lock();
+        state.items.push_back((item, weight));
+        state.bytes += weight;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
@@ -106,29 +143,38 @@ impl<T> EventReceiver<T> {
     ///
     /// As [`tokio::sync::mpsc::Receiver::try_recv`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        self.items.try_recv().map(|item| self.load.taken(item))
+        let state = self.shared.lock();
+        let ended = state.ended;
+        self.shared.take(state).ok_or(if ended {
+            TryRecvError::Disconnected
+        } else {
+            TryRecvError::Empty
+        })
     }
 
     /// Polls for the next item.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.items
-            .poll_recv(cx)
-            .map(|item| item.map(|item| self.load.taken(item)))
+        let mut state = self.shared.lock();
+        if state.items.is_empty() && !state.ended {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(self.shared.take(state))
     }
 
     /// Items that wait.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.shared.lock().items.len()
     }
 
     /// Whether no item waits.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
     }
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.load.bytes.load(Ordering::Relaxed)
+        self.shared.lock().bytes
     }
 }
 
@@ -142,22 +188,58 @@ impl<T> Stream for EventReceiver<T> {
 
 impl<T> Drop for EventReceiver<T> {
     fn drop(&mut self) {
-        self.items.close();
-        self.load.lightened.wake();
+        self.shared.abandoned.store(true, Ordering::Release);
+        let mut state = self.shared.lock();
+        let items = std::mem::take(&mut state.items);
+        let writer = state.writer.take();
+        drop(state);
+        drop(items);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
     }
 }
 
-impl Load {
-    fn is_full(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) >= self.max_bytes
+impl<T> Drop for EventSender<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.ended = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Credit {
+    fn has_room(self) -> bool {
+        self.items > 0 && self.bytes > 0
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().expect("nothing panics while it holds the lock")
     }
 
-    fn taken<T>(&self, (item, weight): (T, usize)) -> T {
-        let before = self.bytes.fetch_sub(weight, Ordering::AcqRel);
-        if before >= self.max_bytes {
-            self.lightened.wake();
+    fn credit(&self, state: &State<T>) -> Credit {
+        Credit {
+            items: self.capacity.saturating_sub(state.items.len()),
+            bytes: self.max_bytes.saturating_sub(state.bytes),
         }
-        item
+    }
+
+    fn take(&self, mut state: MutexGuard<'_, State<T>>) -> Option<T> {
+        let (item, weight) = state.items.pop_front()?;
+        state.bytes -= weight;
+        let has_room = self.credit(&state).has_room();
+        let writer = if has_room { state.writer.take() } else { None };
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Some(item)
     }
 }
 
