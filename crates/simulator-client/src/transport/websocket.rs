@@ -1,9 +1,10 @@
 //! The real connection: a WebSocket over TCP or TLS.
 
-use std::future::ready;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::TlsError;
@@ -47,11 +48,45 @@ pub fn from_socket<S>(socket: WebSocketStream<S>) -> BoxTransport
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
-    let frames = socket
-        .sink_map_err(TransportError::from)
-        .with(|frame: Frame| ready(Ok::<_, TransportError>(Message::from(frame))))
-        .filter_map(|received| ready(incoming(received)));
-    Box::pin(frames)
+    Box::pin(Upgraded(socket))
+}
+
+/// Messages of the library as frames of ours.
+struct Upgraded<S>(WebSocketStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Upgraded<S> {
+    type Item = Result<Frame, TransportError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(received) = ready!(self.0.poll_next_unpin(cx)) else {
+                return Poll::Ready(None);
+            };
+            if let Some(frame) = incoming(received) {
+                return Poll::Ready(Some(frame));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for Upgraded<S> {
+    type Error = TransportError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.0.poll_ready_unpin(cx).map_err(TransportError::from)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), TransportError> {
+        self.0.start_send_unpin(frame.into()).map_err(TransportError::from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.0.poll_flush_unpin(cx).map_err(TransportError::from)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.0.poll_close_unpin(cx).map_err(TransportError::from)
+    }
 }
 
 async fn open(request: ConnectRequest, config: WebSocketConfig) -> Result<BoxTransport, TransportError> {
