@@ -1,7 +1,7 @@
 //! One connection's life, from the handshake to the loss, as one pollable loop.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -133,10 +133,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Burst::Exit(exit) => return Poll::Ready(exit),
                 Burst::Nothing => return Poll::Pending,
                 Burst::Read => {}
-                Burst::Full => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                Burst::Full => return after_the_others(cx),
             }
         }
     }
@@ -323,6 +320,14 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         }
         None
     }
+}
+
+/// Pending until everything else of the runtime has had its turn. To wake the own task would not do: a runtime polls
+/// the future that it blocks on, often the consumer, only after dozens of tasks that are ready.
+fn after_the_others<T>(cx: &mut Context<'_>) -> Poll<T> {
+    let turn = pin!(tokio::task::yield_now());
+    let _woken_later = turn.poll(cx);
+    Poll::Pending
 }
 
 impl Writer {
