@@ -10,6 +10,7 @@ mod conversation;
 mod data;
 mod discovery;
 mod endings;
+mod managed;
 mod pubsub;
 mod support;
 mod tokens;
