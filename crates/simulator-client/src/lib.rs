@@ -48,8 +48,11 @@ pub use limits::Limits;
 pub use machine::{
     AdvanceState, ContinueResult, DiscoveryPause, DiscoveryStep, DiscoveryStepResult, MissedDiscovery, StopReason,
 };
+pub use managed::{ControlEvent, ManagedBacktestSession, ManagedEvent, ManagedSessionError};
 pub use ranges::{ParseRangeBoundError, RangeBound, filter_ranges};
 pub use session::{BacktestSession, CreatedSession, CreatedSessions, ReadyOutcome};
 pub use simulator_api::usage::{ComputeTotals, SessionCounts, UsageReport};
-pub use simulator_api::{AvailableRange, DiscoveryFilter, split_range};
+pub use simulator_api::{
+    AccountData, AccountModifications, AvailableRange, ContinueParams, ContinueToParams, DiscoveryFilter, split_range,
+};
 pub use urls::{UrlError, http_to_ws_url};
