@@ -3,6 +3,7 @@
 mod archive;
 mod bad_input;
 mod changes;
+mod examples;
 mod help;
 mod ledgers;
 mod long_runs;
