@@ -3,12 +3,13 @@
 use std::mem;
 
 use simulator_api::{
-    BacktestError, BacktestRequest, BacktestResponse, Capability, DecodeError, PausedEvent, RequestId,
-    SequencedResponse,
+    BacktestError, BacktestRequest, BacktestResponse, Capability, DecodeError, DiscoveryBatchEvent, PausedEvent,
+    RequestId, SequencedResponse,
 };
 use thiserror::Error;
 
 use super::discovery::Discoveries;
+use super::hold::Hold;
 use super::request_ids::RequestIds;
 use super::unread::{Scan, Unread, UnreadEvents};
 use super::{Arrival, Phase, SequenceCursor, Verdict, Wait};
@@ -21,6 +22,7 @@ pub struct Conversation {
     numbering: Numbering,
     pub(super) unread: UnreadEvents,
     pub(super) discoveries: Discoveries,
+    hold: Hold,
     unread_limit: usize,
     requests_sent: u64,
     /// The value of `requests_sent` from which on events belong to the current step.
@@ -117,6 +119,7 @@ impl Conversation {
             numbering,
             unread: UnreadEvents::default(),
             discoveries: Discoveries::new(unread_limit),
+            hold: Hold::default(),
             unread_limit,
             requests_sent: 0,
             step_began: 0,
@@ -128,6 +131,12 @@ impl Conversation {
     /// What the session is doing.
     pub fn phase(&self) -> &Phase {
         &self.phase
+    }
+
+    /// The match before which a run without bound waits for another request, or will wait when it comes there. The
+    /// server does not say so.
+    pub fn held_before(&self) -> Option<&DiscoveryBatchEvent> {
+        self.hold.before()
     }
 
     /// Where the session paused last.
@@ -175,6 +184,7 @@ impl Conversation {
     pub fn on_sent(&mut self, request: &BacktestRequest) {
         self.requests_sent += 1;
         self.discoveries.on_sent(request);
+        self.hold.on_sent(request);
         if matches!(request, BacktestRequest::Continue(_) | BacktestRequest::ContinueTo(_)) {
             self.step_began = self.requests_sent;
             self.phase = mem::replace(&mut self.phase, Phase::Starting).after_continue();
@@ -216,6 +226,7 @@ impl Conversation {
             _ => {}
         }
         self.discoveries.on_event(&event.response);
+        self.hold.on_event(&event.response);
         self.unread.push(Unread {
             event,
             after_requests: self.requests_sent,

@@ -28,6 +28,7 @@ pub mod control;
 mod conversation;
 mod discovery;
 mod driven;
+mod hold;
 mod phase;
 mod request_ids;
 mod sequence;

@@ -12,7 +12,9 @@ pub enum StopReason {
     Ready,
     /// The session waits at this position.
     Paused(PausedEvent),
-    /// A batch ahead matches a discovery filter. The session goes on unless it is told to stop before that batch.
+    /// A batch ahead matches a discovery filter. A run with a bound passes it, unless it is told to stop before that
+    /// batch. A run without bound (an `advance_count` of [`u64::MAX`]) goes on up to the batch, and is held there in
+    /// silence until the next continue.
     Discovery(DiscoveryBatchEvent),
     /// The session has reached the end of its range.
     Completed,
@@ -99,7 +101,8 @@ impl AdvanceState {
         }
     }
 
-    /// Goes on after a stop that does not hold the session, which only a discovery is.
+    /// Goes on after a stop behind which the session does more, which only a discovery is. A run without bound does
+    /// so only up to that batch: nothing tells when it has come there, so send another continue first.
     pub fn resume(&mut self) {
         if matches!(self.stop, Some(StopReason::Discovery(_))) {
             self.stop = None;

@@ -7,7 +7,7 @@ use simulator_api::{BacktestError, BacktestRequest, BacktestResponse, ContinuePa
 use super::BacktestSession;
 use crate::Continue;
 use crate::error::{BacktestClientError, BacktestClientResult};
-use crate::machine::{AdvanceState, ContinueResult, Delivery, Phase};
+use crate::machine::{AdvanceState, ContinueResult, Delivery, Phase, StopReason};
 
 impl BacktestSession {
     /// Asks the session to go on, without waiting for anything. Where the server knows request ids, the request gets
@@ -66,6 +66,10 @@ impl BacktestSession {
     /// Sends a continue and reads until something stops the step: `ready`, a pause, a discovery or the end of the
     /// range. If the session is known to be at work still, what it does is read first.
     ///
+    /// A run without bound is held before a match that was announced, and the next continue lets it pass. So a step
+    /// ends with such a [discovery](crate::StopReason::Discovery), even one that was announced before the step, and
+    /// calling this again goes on from there: what is read on the way to the match is then shown, and not counted.
+    ///
     /// # Errors
     ///
     /// [`AlreadyCompleted`](BacktestClientError::AlreadyCompleted) if there is nothing left to continue. Otherwise as
@@ -80,6 +84,8 @@ impl BacktestSession {
         self.read_until_idle(limit, &mut on_event).await?;
         let mut state = AdvanceState::new(next.advance_count);
         self.send_continue(next.into_params(), limit).await?;
+        let held_before = self.link.conversation.held_before().cloned();
+        state.stop = held_before.map(StopReason::Discovery);
         while !state.is_done() {
             self.advance_step(&mut state, limit, &mut on_event).await?;
         }
@@ -102,14 +108,17 @@ impl BacktestSession {
     }
 
     /// Reads while the session is at work on something else than what comes next. After an attach nobody knows, and
-    /// the server may be waiting in silence, so nothing is read.
+    /// the server may be waiting in silence, so nothing is read; nor is it where a match holds the session.
     async fn read_until_idle(
         &mut self,
         limit: Option<Duration>,
         on_event: &mut impl FnMut(&BacktestResponse),
     ) -> BacktestClientResult<()> {
         loop {
-            match self.link.conversation.phase() {
+            let conversation = &self.link.conversation;
+            let is_held = conversation.held_before().is_some() && conversation.is_read();
+            match conversation.phase() {
+                Phase::Running { .. } if is_held => return Ok(()),
                 Phase::Starting | Phase::Running { .. } => {
                     self.deliver(limit, on_event).await?;
                 }

@@ -200,3 +200,72 @@ async fn a_continue_carries_a_request_id_only_where_the_server_announced_it() {
         );
     }
 }
+
+/// Runs without bound until something stops the step, while the server says `events`.
+async fn run_on(
+    session: &mut BacktestSession,
+    server: &mut Server,
+    events: impl IntoIterator<Item = BacktestResponse>,
+) -> (ContinueResult, Vec<BacktestResponse>) {
+    let mut seen = Vec::new();
+    let next = Continue::builder().advance_count(u64::MAX).build();
+    let step = session.continue_until_ready(next, LIMIT, |event| seen.push(event.clone()));
+    let (result, params) = tokio::join!(step, serve(server, events));
+    assert_eq!(params.advance_count, u64::MAX);
+    (result.unwrap(), seen)
+}
+
+#[track_caller]
+fn announced_slot(result: &ContinueResult) -> u64 {
+    match &result.stop {
+        Some(StopReason::Discovery(batch)) => batch.slot,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_held_before_a_match_goes_on_with_the_next_continue() {
+    let (mut session, mut server) = ready_session().await;
+    let (result, _) = run_on(&mut session, &mut server, [slot(101), discovery(103)]).await;
+    assert_eq!((announced_slot(&result), result.last_slot), (103, Some(101)));
+    // The session goes on to the match, and stands there without a word.
+    server.say([slot(102)]).await;
+    let (result, seen) = run_on(&mut session, &mut server, [slot(103), discovery(105)]).await;
+    assert_eq!((announced_slot(&result), result.last_slot), (105, Some(103)));
+    assert_eq!(seen, [slot(102), slot(103), discovery(105)]);
+    let (result, _) = run_on(&mut session, &mut server, [slot(104), slot(105), completed()]).await;
+    assert!(result.completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_match_that_was_announced_before_a_run_without_bound_ends_its_step() {
+    for is_read in [false, true] {
+        let (mut session, mut server) = ready_session().await;
+        server.say([discovery(102)]).await;
+        let announcement = session.next_event(LIMIT).await.unwrap();
+        assert_eq!(announcement, Some(discovery(102)));
+        if !is_read {
+            // Another one, which no call has read before the next step.
+            server.say([discovery(102), simulation_error()]).await;
+            session
+                .wait_for_status(BacktestStatus::StartingRuntime, LIMIT)
+                .await
+                .unwrap_err();
+        }
+        let (result, _) = run_on(&mut session, &mut server, []).await;
+        assert_eq!(announced_slot(&result), 102);
+        let (result, _) = run_on(&mut session, &mut server, [slot(101), slot(102), completed()]).await;
+        assert_eq!((result.completed, result.slot_notifications), (true, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_match_that_a_bounded_step_has_passed_holds_no_run() {
+    let (mut session, mut server) = ready_session().await;
+    server.say([discovery(102)]).await;
+    session.next_event(LIMIT).await.unwrap();
+    let (result, _) = advanced(&mut session, &mut server, [slot(101), slot(102), READY]).await;
+    assert!(result.unwrap().ready_for_continue);
+    let (result, _) = run_on(&mut session, &mut server, [slot(103), completed()]).await;
+    assert!(result.completed);
+}
