@@ -212,6 +212,7 @@ impl BacktestClient {
         let log_raw = LogRaw::from(self.log_raw);
         Ok(Opening {
             transport,
+            connector,
             control_url,
             limits,
             log_raw,

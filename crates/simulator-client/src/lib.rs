@@ -1,22 +1,56 @@
-//! Client of the Solana backtest protocol.
+//! Client of the Solana backtest protocol: drives sessions that replay the chain, and reads what they do.
 //!
-//! [`BacktestClient`] is the way to a server; [`BacktestSession`] is one session, driven by hand: send a
-//! [`Continue`], read the events up to the next stop, look at accounts through the session's [JSON-RPC](rpc), go on.
+//! There are two layers over the same rules. **Begin with the managed one**:
 //!
-//! What the library promises:
+//! | to do this | take |
+//! |---|---|
+//! | run a session, with its subscriptions, over connections that look after themselves | [`ManagedBacktestSession`] and its [`ManagedEvent`]s |
+//! | the same, from the parts: one control channel, one subscription connection | [`managed::spawn_control_manager`], [`managed::spawn_transaction_subscription_manager`] and its siblings |
+//! | drive a session by hand over one WebSocket, step by step or from match to match | [`BacktestClient`] for the server, [`BacktestSession`] for one session, [`Continue`] for one step |
+//! | be called back for logs and account changes of any session | [`subscribe_program_logs`], [`subscribe_account_diffs`] and their siblings in [`subscriptions`] |
+//! | look at accounts and replace them, programs included | [`rpc`], [`injection`] |
+//! | say what to replay | [`CreateSession`]; [`BacktestClient::available_ranges`], [`filter_ranges`] and [`split_range`] for what there is |
+//! | check that a run was whole | [`SessionCoverage`] |
 //!
+//! ```no_run
+//! use simulator_client::{ContinueParams, CreateSession, ManagedBacktestSession, ManagedEvent};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let create = CreateSession::builder().start_slot(402_000_000).slot_count(63).build().into_request()?;
+//! let mut session = ManagedBacktestSession::builder("ws://127.0.0.1:8900/backtest", create).start().await?;
+//! session.subscribe_transactions(vec!["Stake11111111111111111111111111111111111111".parse()?])?;
+//! loop {
+//!     match session.next_event().await? {
+//!         ManagedEvent::ReadyForContinue => session.send_continue(ContinueParams::default()).await?,
+//!         ManagedEvent::Transaction(transaction) => println!("{}", transaction.json()),
+//!         ManagedEvent::Completed { .. } => break,
+//!         _ => {}
+//!     }
+//! }
+//! session.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has whole programs. What the library promises:
+//!
+//! * **A lost connection is not a lost session.** The managed layer attaches again and goes on: no event is lost or
+//!   told twice, no request is forgotten or applied twice, and what cannot be made good is a typed event.
 //! * **No event is lost to a call that waits for another one.** It stays unread and in order.
-//! * **Every wait is bounded** if a limit is given, and every [limit](Limits) has a name. A call that runs into one, or
-//!   is cancelled, has lost nothing. A server that has gone away without a word is noticed, limit or not.
+//! * **Every wait is bounded**, or can be: each limit has a name, in [`managed::ConnectionPolicy`] and in [`Limits`]. A
+//!   call that runs into one, or is cancelled, has lost nothing. A server that has gone away without a word is
+//!   noticed, limit or not. No queue is unbounded.
 //! * **No match is passed unseen.** Stepping from [match to match](BacktestSession::advance_to_discovery) holds every
 //!   announcement until the session stands before it, or says that it could not be stopped there.
 //! * **A `simulationError` is an event**, never a failure of a call: it is about one transaction.
 //! * **Errors are typed**, keep their causes, and say whether trying again can help.
 //!
 //! Nothing here prints. What a session's agents earned comes with the end of its range, as
-//! [`ContinueResult::agent_stats`]; there is no `report_agent_pnl`.
+//! [`ContinueResult::agent_stats`]; there is no `report_agent_pnl`. Two types are called `SubscriptionHandle`: the one
+//! here calls back, [`managed::SubscriptionHandle`] is read.
 //!
 //! The rules of the conversation are in [`machine`], without any I/O; the network is behind [`transport::Connector`].
+//! The feature `solana-rpc-client` adds Solana's own client of a session's JSON-RPC, at the price of its dependencies.
 
 mod api_key;
 mod client;
@@ -33,6 +67,7 @@ pub mod managed;
 mod ranges;
 pub mod rpc;
 mod session;
+pub mod subscriptions;
 pub mod transport;
 pub mod urls;
 
@@ -54,5 +89,10 @@ pub use session::{BacktestSession, CreatedSession, CreatedSessions, ReadyOutcome
 pub use simulator_api::usage::{ComputeTotals, SessionCounts, UsageReport};
 pub use simulator_api::{
     AccountData, AccountModifications, AvailableRange, ContinueParams, ContinueToParams, DiscoveryFilter, split_range,
+};
+pub use subscriptions::{
+    AccountDiffNotification, AccountDiffSubscriptionHandle, LogSubscriptionHandle, LogsNotification,
+    RoutedAccountDiffNotification, SubscriptionError, SubscriptionHandle, SubscriptionRuntimeError,
+    subscribe_account_diffs, subscribe_account_diffs_many, subscribe_program_diffs, subscribe_program_logs,
 };
 pub use urls::{UrlError, http_to_ws_url};

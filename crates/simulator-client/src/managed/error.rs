@@ -233,6 +233,16 @@ impl ConnectionError {
     }
 }
 
+impl ManagedFailure {
+    /// What was wrong with the last connection; `None` if it was the session itself that ended.
+    pub fn connection(&self) -> Option<&ConnectionError> {
+        match self {
+            Self::Permanent(error) | Self::BudgetSpent { last: error, .. } => Some(error),
+            Self::Session(_) => None,
+        }
+    }
+}
+
 impl ManagedSessionError {
     /// Whether nothing more can come from the session.
     pub fn is_final(&self) -> bool {

@@ -49,6 +49,7 @@ pub use queue::EventReceiver;
 pub use session::{ManagedBacktestSession, ManagedSessionBuilder};
 pub use session_info::SessionInfo;
 pub use status::{ConnectionCounters, ConnectionStatus, CountersSnapshot, MachineCounts};
+pub(crate) use subscription::SubscriptionStart;
 pub use subscription::{
     SubscriptionHandle, spawn_account_diff_subscription_manager, spawn_logs_subscription_manager,
     spawn_transaction_subscription_manager,

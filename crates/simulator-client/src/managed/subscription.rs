@@ -195,6 +195,10 @@ impl SubscriptionHandle {
         let _panicked = task.await;
     }
 
+    pub(crate) fn watcher(&self) -> Watcher {
+        self.watcher.clone()
+    }
+
     pub(super) fn stalled(&self) -> watch::Receiver<bool> {
         self.watcher.stalled.clone()
     }

@@ -1,5 +1,7 @@
 //! How a session is opened: created, attached to, resumed.
 
+use std::sync::Arc;
+
 use simulator_api::{
     AttachBacktestSessionRequest, BacktestRequest, BacktestResponse, Capability, CreateBacktestSessionRequest,
     SessionId, SessionOpened,
@@ -16,12 +18,14 @@ use crate::http::HttpClient;
 use crate::ids::unique_name;
 use crate::machine::{Conversation, Phase, Wait};
 use crate::rpc::RpcEndpoint;
-use crate::transport::BoxTransport;
+use crate::transport::{BoxTransport, Connector};
 use crate::urls::resolve_rpc_endpoint;
 
 /// An open connection on which no session has been opened yet.
 pub(crate) struct Opening {
     pub(crate) transport: BoxTransport,
+    /// What it was opened with.
+    pub(crate) connector: Arc<dyn Connector>,
     pub(crate) control_url: Url,
     pub(crate) limits: Limits,
     pub(crate) log_raw: LogRaw,
@@ -106,6 +110,7 @@ impl Opening {
     ) -> BacktestClientResult<BacktestSession> {
         let Self {
             transport,
+            connector,
             control_url,
             limits,
             log_raw,
@@ -118,13 +123,19 @@ impl Opening {
             BacktestResponse::SessionCreated(opened) | BacktestResponse::SessionAttached(opened) => opened,
             other => return Err(unexpected(context, other)),
         };
-        let opened = OpenedSession::new(&control_url, opened, limits, http)?;
+        let opened = OpenedSession::new(&control_url, opened, connector, limits, http)?;
         Ok(BacktestSession { link, opened })
     }
 }
 
 impl OpenedSession {
-    fn new(control_url: &Url, opened: SessionOpened, limits: Limits, http: HttpClient) -> BacktestClientResult<Self> {
+    fn new(
+        control_url: &Url,
+        opened: SessionOpened,
+        connector: Arc<dyn Connector>,
+        limits: Limits,
+        http: HttpClient,
+    ) -> BacktestClientResult<Self> {
         let url = resolve_rpc_endpoint(control_url, &opened.rpc_endpoint)?;
         Ok(Self {
             session_id: opened.session_id,
@@ -133,6 +144,7 @@ impl OpenedSession {
             rpc: RpcEndpoint::shared(url, limits, http),
             task_id: opened.task_id,
             session_name: opened.session_name,
+            connector,
         })
     }
 }

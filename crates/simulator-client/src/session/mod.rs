@@ -1,6 +1,7 @@
 //! One session, driven by hand.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -8,6 +9,7 @@ use simulator_api::{BacktestRequest, BacktestResponse, Capability, PausedEvent, 
 
 use crate::error::BacktestClientResult;
 use crate::rpc::RpcEndpoint;
+use crate::transport::Connector;
 
 mod advance;
 mod close;
@@ -20,6 +22,7 @@ mod liveness;
 mod log_raw;
 #[cfg(feature = "solana-rpc-client")]
 mod solana_rpc;
+mod subscriptions;
 mod wait;
 
 #[cfg(test)]
@@ -53,6 +56,8 @@ struct OpenedSession {
     rpc: RpcEndpoint,
     task_id: Option<String>,
     session_name: Option<String>,
+    /// Opens the connections of its subscriptions.
+    connector: Arc<dyn Connector>,
     #[cfg(feature = "solana-rpc-client")]
     solana_rpc: solana_rpc::SolanaRpc,
 }

@@ -8,6 +8,7 @@ mod handshake;
 mod liveness;
 mod peer;
 mod reading;
+mod subscriptions;
 
 use std::time::Duration;
 
