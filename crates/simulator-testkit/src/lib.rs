@@ -10,6 +10,8 @@
 //! * [`peer`]: a scripted server, without any I/O
 //! * [`fuzz`]: arbitrary bytes as what a server sends
 //! * [`wire`]: the client's machines against that server, over a link that is cut at any frame
+//! * [`serve`]: the scripted server behind a network in memory, or WebSockets over TCP
+//! * [`proxy`]: a TCP proxy that cuts, resets, stalls, delays and splits
 //!
 //! Ledgers and edits work on files, so that a test can give the result to the real binary.
 
@@ -19,6 +21,8 @@ pub mod fuzz;
 pub mod ledger;
 pub mod paths;
 pub mod peer;
+pub mod proxy;
 pub mod seeded;
+pub mod serve;
 pub mod text;
 pub mod wire;

@@ -79,7 +79,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn cut_at(&self, direction: Direction, frame: usize, side: Side) -> bool {
+    pub(crate) fn cut_at(&self, direction: Direction, frame: usize, side: Side) -> bool {
         self.cuts.contains(&Cut { direction, frame, side })
     }
 }
