@@ -1,6 +1,6 @@
 //! What a machine and its driver say to each other.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -27,9 +27,12 @@ pub trait Machine {
     /// The peer sent a message on the current connection.
     fn handle_message(&mut self, message: Message, now: Instant);
 
-    /// The peer gave a sign of life that is no message, such as a pong; or the driver listens again after a time in
-    /// which it did not, for want of room.
+    /// The peer gave a sign of life that is no message, such as a pong.
     fn handle_sign_of_life(&mut self, now: Instant);
+
+    /// The driver listens again after a time in which it did not, for want of room. What the peer has not said in that
+    /// time shows nothing.
+    fn handle_listening(&mut self, missed: Duration);
 
     /// The current connection is gone. What was not transmitted yet never will be on it.
     fn handle_disconnected(&mut self, now: Instant);
@@ -52,6 +55,9 @@ pub trait Machine {
 
     /// When `handle_timeout` is to be called, if nothing happens before. It may change with every call.
     fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Whether the machine may ever take another request.
+    fn takes_requests(&self) -> bool;
 
     /// Whether another request may be handed in.
     fn accepts_request(&self) -> bool;

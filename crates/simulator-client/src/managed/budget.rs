@@ -34,6 +34,11 @@ impl ReconnectBudget {
         self.series = None;
     }
 
+    /// Time in which the peer was there does not count.
+    pub(crate) fn excuse(&mut self, lifetime: Duration) {
+        self.series = self.series.map(|first| first.checked_add(lifetime).unwrap_or(first));
+    }
+
     /// Attempts of this series so far.
     pub(crate) fn attempt(&self) -> u32 {
         self.attempts

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::Sleep;
 
-use super::liveness::{Due, Liveness};
+use super::liveness::Liveness;
 use super::queue::Room;
 use super::supervisor::{Outlet, Supervisor, now};
 use super::{ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus};
@@ -22,8 +22,8 @@ const BURST_MESSAGES: usize = 64;
 /// Bytes after which the same holds.
 const BURST_BYTES: usize = 64 << 10;
 
-/// Timeouts that are handled before everything else is looked at again.
-const MAX_TIMEOUTS: usize = 8;
+/// What tokio's timer counts in. An alarm that is set for less goes off before the network was looked at.
+const CLOCK_TICK: Duration = Duration::from_millis(1);
 
 /// A connection and what is known of its health.
 pub(super) struct Connection {
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     liveness: Liveness,
     writer: Writer,
     alarm: Alarm,
+    opened: Instant,
+    last_inbound: Instant,
     up_since: Option<Instant>,
 }
 
@@ -52,8 +54,11 @@ struct Writer {
     needs_flush: bool,
 }
 
-/// One timer that is only set anew when it would come too late.
-struct Alarm(Pin<Box<Sleep>>);
+/// One timer that is only set anew when it would come too late, and that goes off once for each time.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    has_gone_off: bool,
+}
 
 /// What reading led to.
 enum Burst {
@@ -73,6 +78,8 @@ impl Connection {
             liveness: Liveness::new(policy.keepalive_interval, now),
             writer: Writer::default(),
             alarm: Alarm::new(now),
+            opened: now,
+            last_inbound: now,
             up_since: None,
         }
     }
@@ -81,6 +88,11 @@ impl Connection {
     pub(super) fn uptime(&self, now: Instant) -> Duration {
         self.up_since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// How long the peer has been there, whatever came of it.
+    pub(super) fn lifetime(&self) -> Duration {
+        self.last_inbound.saturating_duration_since(self.opened)
     }
 
     /// Closes the connection and reads until the peer has closed it too. The caller bounds the time.
@@ -118,8 +130,8 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
     fn poll_connection(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Exit> {
         loop {
             let now = now();
-            if let Some(error) = self.poll_time(connection, cx, now) {
-                return Poll::Ready(Exit::Lost(error));
+            if connection.liveness.takes_ping(now) {
+                connection.writer.sign_of_life(connection.liveness.is_suspended());
             }
             self.poll_request(cx, now);
             let is_delivered = self.poll_deliver(cx).is_ready();
@@ -131,37 +143,37 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             }
             match self.read_burst(connection, cx, now) {
                 Burst::Exit(exit) => return Poll::Ready(exit),
-                Burst::Nothing => return Poll::Pending,
-                Burst::Read => {}
                 Burst::Full => return after_the_others(cx),
+                Burst::Read => {}
+                // Only now it is known that the peer has not said what the time is up for.
+                Burst::Nothing => match ready!(self.poll_time(connection, cx, now)) {
+                    Some(error) => return Poll::Ready(Exit::Lost(error)),
+                    None => {}
+                },
             }
         }
     }
 
-    /// Does what the time demands: pings, the machine's own timers, and the end of a connection that is silent.
+    /// Waits until something is due. What is due if the peer says nothing, the machine's own timeout and the end of a
+    /// silent connection, is handled; a ping is left to the caller.
     fn poll_time(
         &mut self,
         connection: &mut Connection,
         cx: &mut Context<'_>,
         now: Instant,
-    ) -> Option<ConnectionError> {
-        for _ in 0..MAX_TIMEOUTS {
-            match connection.liveness.due(now) {
-                Due::Nothing => {}
-                Due::Ping => connection.writer.sign_of_life(connection.liveness.is_suspended()),
-                Due::Dead(silence) => return Some(ConnectionError::Silent(silence)),
-            }
-            if self.machine_timeout(connection).is_some_and(|at| at <= now) {
-                self.machine.handle_timeout(now);
-            }
-            let at = connection.liveness.next_due();
-            let at = self.machine_timeout(connection).map_or(at, |own| own.min(at));
-            if at > now && connection.alarm.poll(cx, at).is_pending() {
-                return None;
-            }
+    ) -> Poll<Option<ConnectionError>> {
+        let timeout = self.machine_timeout(connection);
+        let expiry = [timeout, connection.liveness.death()].into_iter().flatten().min();
+        let next_ping = connection.liveness.next_ping();
+        let at = expiry.map_or(next_ping, |expiry| expiry.min(next_ping));
+        ready!(connection.alarm.poll(cx, at, now));
+        if let Some(silence) = connection.liveness.dead_silence(now) {
+            return Poll::Ready(Some(ConnectionError::Silent(silence)));
         }
-        cx.waker().wake_by_ref();
-        None
+        if timeout.is_some_and(|timeout| timeout <= now) {
+            self.machine.handle_timeout(now);
+        }
+        Poll::Ready(None)
     }
 
     /// The machine's timers are about what the peer does not say, which nobody can tell who does not listen.
@@ -179,6 +191,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>, now: Instant) {
+        self.retire_requests();
         while !self.closing && self.machine.accepts_request() {
             let Some(requests) = &mut self.requests else { return };
             match requests.poll_recv(cx) {
@@ -186,6 +199,13 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Poll::Ready(None) => self.requests = None,
                 Poll::Pending => return,
             }
+        }
+    }
+
+    /// Nobody is to wait for a machine that takes no more requests.
+    pub(super) fn retire_requests(&mut self) {
+        if !self.machine.takes_requests() {
+            self.requests = None;
         }
     }
 
@@ -200,6 +220,10 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             }
             if self.closing {
                 (self.held, self.last_words) = (None, None);
+                continue;
+            }
+            if self.held.as_ref().is_some_and(|event| !self.outlet.needs_room(event)) {
+                self.deliver_one();
                 continue;
             }
             match ready!(self.outlet.poll_room(cx)) {
@@ -230,6 +254,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                     connection.up_since = Some(now);
                     connection.liveness.establish(self.policy.keepalive_miss_deadline, now);
                     self.watched.status.send_replace(ConnectionStatus::Up);
+                    self.watched.set_stalled(false);
                     tracing::debug!("established");
                 }
                 None
@@ -251,6 +276,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Poll::Pending => return so_far,
                 Poll::Ready(Some(Ok(frame))) => {
                     connection.liveness.heard(now);
+                    connection.last_inbound = now;
                     self.watched.counters.inbound(now);
                     if let Some(error) = self.take(frame, now) {
                         // This is the last chance to send the close frame that the library has queued.
@@ -263,7 +289,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 }
                 Poll::Ready(None) => return Burst::Exit(Exit::Lost(ConnectionError::Ended)),
             }
-            if !matches!(self.machine.standing(), Standing::Up) {
+            if matches!(self.machine.standing(), Standing::Retry(_) | Standing::Over(_)) {
                 return Burst::Read;
             }
             if self.watched.counters.bytes_received() - received > BURST_BYTES as u64 {
@@ -290,16 +316,11 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         };
         if !has_room {
             connection.liveness.suspend(now);
-        } else if connection.liveness.is_suspended() {
-            connection.liveness.listen(now);
-            self.machine.handle_sign_of_life(now);
+        } else if let Some(missed) = connection.liveness.listen(now) {
+            self.machine.handle_listening(missed);
         }
         if connection.up_since.is_none() {
-            self.watched.stalled.send_if_modified(|stalled| {
-                let is_news = *stalled == has_room;
-                *stalled = !has_room;
-                is_news
-            });
+            self.watched.set_stalled(!has_room);
         }
         has_room
     }
@@ -381,15 +402,30 @@ impl Writer {
 
 impl Alarm {
     fn new(now: Instant) -> Self {
-        Self(Box::pin(tokio::time::sleep_until(now.into())))
+        Self {
+            sleep: Box::pin(tokio::time::sleep_until(now.into())),
+            has_gone_off: true,
+        }
     }
 
-    /// Ready at the latest at this time, sometimes before.
-    fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let at = tokio::time::Instant::from_std(at);
-        if at < self.0.deadline() || self.0.is_elapsed() {
-            self.0.as_mut().reset(at);
+    /// Ready once it is `at`, and the runtime has looked at the network since: a task that was not polled for a while
+    /// finds what has arrived before it finds that its time is up.
+    fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
+        let is_armed_for_it = !self.has_gone_off && self.sleep.deadline().into_std() <= at;
+        if !is_armed_for_it {
+            self.arm(at, now);
         }
-        self.0.as_mut().poll(cx)
+        ready!(self.sleep.as_mut().poll(cx));
+        if self.sleep.deadline().into_std() < at {
+            self.arm(at, now);
+            ready!(self.sleep.as_mut().poll(cx));
+        }
+        self.has_gone_off = true;
+        Poll::Ready(())
+    }
+
+    fn arm(&mut self, at: Instant, now: Instant) {
+        self.has_gone_off = false;
+        self.sleep.as_mut().reset(at.max(now + CLOCK_TICK).into());
     }
 }

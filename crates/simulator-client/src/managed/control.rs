@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use simulator_api::{ContinueParams, ContinueToParams, CreateBacktestSessionRequest};
 use tokio::sync::{mpsc, watch};
@@ -10,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use super::endpoint::{Endpoint, Identity, default_connector};
-use super::policy::DEFAULT_DISCONNECT_TIMEOUT;
+use super::policy::{DEFAULT_DISCONNECT_TIMEOUT, MAX_DISCONNECT_TIMEOUT};
 use super::queue::{EventSender, Room, Weigh, queue};
 use super::supervisor::{Outlet, Setup, Supervisor, Watcher, refuse, watched};
 use super::{
@@ -78,13 +79,16 @@ pub fn spawn_control_manager(
 impl ControlStart {
     pub(crate) fn spawn(self, cancel: &CancellationToken) -> ControlHandle {
         let cancel = cancel.child_token();
-        let (events, received) = queue(self.policy.control_queue, self.policy.queue_bytes);
+        // Nobody reads the events of a session that is being made; what it tells on the way must not keep it from being
+        // told that it is made.
+        let (events, received) = queue(usize::MAX, self.policy.queue_bytes);
         let (watched, watcher) = watched();
         let (opened, opened_seen) = watch::channel(None);
         let (requests, requested) = mpsc::channel(REQUEST_QUEUE);
         let span = tracing::info_span!("control", session = tracing::field::Empty);
         let outlet = ControlOutlet {
             events,
+            capacity: self.policy.control_queue,
             opened,
             span: span.clone(),
         };
@@ -122,8 +126,10 @@ impl ControlStart {
         let endpoint = Endpoint::control(control_url.clone(), &self.identity, connector)?;
         let mut create = self.create;
         create.create_token.get_or_insert_with(unique_name);
-        let window = u16::try_from(DEFAULT_DISCONNECT_TIMEOUT.as_secs()).unwrap_or(u16::MAX);
-        create.request.disconnect_timeout_secs.get_or_insert(window);
+        create
+            .request
+            .disconnect_timeout_secs
+            .get_or_insert(disconnect_window(&self.policy));
         let config = ControlConfig {
             control_url,
             create,
@@ -144,14 +150,12 @@ impl ControlHandle {
     ///
     /// [`Create`](ManagedSessionError::Create) with the reason, or [`Cancelled`](ManagedSessionError::Cancelled).
     pub async fn wait_for_session(&mut self) -> Result<SessionInfo, ManagedSessionError> {
-        if let Ok(opened) = self.opened.wait_for(Option::is_some).await
-            && let Some(info) = opened.clone()
-        {
-            return Ok(info);
-        }
-        Err(self
-            .failure()
-            .map_or(ManagedSessionError::Cancelled, ManagedSessionError::create))
+        let opened = self.opened.wait_for(Option::is_some).await;
+        let opened = opened.ok().and_then(|opened| opened.clone());
+        opened.ok_or_else(|| {
+            self.failure()
+                .map_or(ManagedSessionError::Cancelled, ManagedSessionError::create)
+        })
     }
 
     /// Asks the session to go on by a number of blocks. Returns when the request is queued, which it is at once unless
@@ -177,7 +181,7 @@ impl ControlHandle {
 
     /// Why the control channel failed for good, if it did.
     pub fn failure(&self) -> Option<ManagedFailure> {
-        self.watcher.failure.get().cloned()
+        self.watcher.known_failure()
     }
 
     /// What the control channel has been through.
@@ -194,6 +198,21 @@ impl ControlHandle {
         drop(guard);
         // A panic of the task has been reported where it happened.
         let _panicked = task.await;
+    }
+
+    /// Why nothing follows the last event, if that is not in good order.
+    pub(super) fn abnormal_end(&self) -> Option<ManagedFailure> {
+        self.watcher.failure()
+    }
+
+    /// Whether no request is taken any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until no request is taken any more.
+    pub(super) async fn takes_no_more(&self) {
+        self.requests.closed().await;
     }
 
     pub(super) fn stalled(&self) -> watch::Receiver<bool> {
@@ -214,14 +233,28 @@ impl ControlHandle {
     }
 }
 
+/// How long the server is asked to keep a session without a connection: longer than the client tries to come back.
+fn disconnect_window(policy: &ConnectionPolicy) -> u16 {
+    const MARGIN: Duration = Duration::from_secs(60);
+    let patience = policy.reconnect.max_total.saturating_add(MARGIN);
+    let window = patience.clamp(DEFAULT_DISCONNECT_TIMEOUT, MAX_DISCONNECT_TIMEOUT);
+    u16::try_from(window.as_secs()).unwrap_or(u16::MAX)
+}
+
 /// Sorts what a control conversation tells.
 struct ControlOutlet {
     events: EventSender<ControlEvent>,
+    /// Of the queue, once the session is there.
+    capacity: usize,
     opened: watch::Sender<Option<SessionInfo>>,
     span: tracing::Span,
 }
 
 impl Outlet<ControlOutput> for ControlOutlet {
+    fn needs_room(&self, output: &ControlOutput) -> bool {
+        !matches!(output, ControlOutput::Opened(_))
+    }
+
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
         self.events.poll_room(cx)
     }
@@ -230,6 +263,7 @@ impl Outlet<ControlOutput> for ControlOutlet {
         match output {
             ControlOutput::Event(event) => self.events.send(event),
             ControlOutput::Opened(info) => {
+                self.events.set_capacity(self.capacity);
                 self.span.record("session", shortened(&info.session_id));
                 self.opened.send_replace(Some(info));
             }
@@ -255,6 +289,9 @@ impl Weigh for ControlEvent {
                 .iter()
                 .map(|transaction| transaction.data.len())
                 .sum(),
+            Self::Fault(fault) => fault.size(),
+            Self::Unknown(message) => message.text().len(),
+            Self::Error(error) => error.to_string().len(),
             _ => 0,
         };
         size_of::<Self>() + content

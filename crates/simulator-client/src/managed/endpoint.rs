@@ -72,6 +72,7 @@ impl Endpoint {
 pub(crate) fn default_connector(policy: &ConnectionPolicy) -> Arc<dyn Connector> {
     let limits = Limits {
         message_bytes: policy.max_message_bytes,
+        frame_bytes: policy.max_message_bytes,
         ..Limits::default()
     };
     Arc::new(WebSocketConnector::new(&limits))

@@ -118,6 +118,9 @@ pub enum ManagedFailure {
     /// The session ended with an error.
     #[error("the session ended with an error")]
     Session(#[source] BacktestError),
+    /// The task that looked after the connection has died, by a defect or with its runtime.
+    #[error("the task that managed the connection has died")]
+    Aborted,
 }
 
 /// Something that is wrong with the stream of events, although the connection lasts. The stream goes on after it.
@@ -207,6 +210,16 @@ pub enum ManagedSessionError {
     EmptySubscription,
 }
 
+impl StreamFault {
+    /// Bytes that the fault holds.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Undecodable { raw, .. } | Self::UnreadableNotification { raw, .. } => raw.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl ConnectionError {
     /// Whether another connection may fare better.
     pub fn is_retryable(&self) -> bool {
@@ -238,7 +251,7 @@ impl ManagedFailure {
     pub fn connection(&self) -> Option<&ConnectionError> {
         match self {
             Self::Permanent(error) | Self::BudgetSpent { last: error, .. } => Some(error),
-            Self::Session(_) => None,
+            Self::Session(_) | Self::Aborted => None,
         }
     }
 }

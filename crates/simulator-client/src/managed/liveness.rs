@@ -16,16 +16,7 @@ pub(crate) struct Liveness {
 #[derive(Clone, Copy, Debug)]
 enum Silence {
     Listening { since: Instant },
-    NotListening { silent_before: Duration },
-}
-
-/// What the time has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    Nothing,
-    Ping,
-    /// Nothing was received for this long.
-    Dead(Duration),
+    NotListening { silent_before: Duration, since: Instant },
 }
 
 impl Liveness {
@@ -50,12 +41,15 @@ impl Liveness {
         self.silence = Silence::Listening { since: now };
     }
 
-    /// Reading goes on, if it was suspended.
-    pub(crate) fn listen(&mut self, now: Instant) {
-        if let Silence::NotListening { silent_before } = self.silence {
-            let since = now.checked_sub(silent_before).unwrap_or(now);
-            self.silence = Silence::Listening { since };
-        }
+    /// Reading goes on. Says for how long it was suspended, if it was.
+    pub(crate) fn listen(&mut self, now: Instant) -> Option<Duration> {
+        let Silence::NotListening { silent_before, since } = self.silence else {
+            return None;
+        };
+        self.silence = Silence::Listening {
+            since: now.checked_sub(silent_before).unwrap_or(now),
+        };
+        Some(now.saturating_duration_since(since))
     }
 
     /// Reading is suspended, because there is no room for what would be read.
@@ -63,6 +57,7 @@ impl Liveness {
         if let Silence::Listening { since } = self.silence {
             self.silence = Silence::NotListening {
                 silent_before: now.saturating_duration_since(since),
+                since: now,
             };
         }
     }
@@ -72,28 +67,42 @@ impl Liveness {
         matches!(self.silence, Silence::NotListening { .. })
     }
 
-    /// What is due. A ping is due once for each interval.
-    pub(crate) fn due(&mut self, now: Instant) -> Due {
-        if let (Silence::Listening { since }, Some(deadline)) = (self.silence, self.deadline) {
-            let silent = now.saturating_duration_since(since);
-            if silent >= deadline {
-                return Due::Dead(silent);
-            }
+    /// Whether a ping is due, which it is once for each interval.
+    pub(crate) fn takes_ping(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.next_ping;
+        if is_due {
+            self.next_ping = later(now, self.interval);
         }
-        if now >= self.next_ping {
-            self.next_ping = now + self.interval;
-            return Due::Ping;
-        }
-        Due::Nothing
+        is_due
     }
 
-    /// When to ask again.
-    pub(crate) fn next_due(&self) -> Instant {
+    /// When the next ping is due.
+    pub(crate) fn next_ping(&self) -> Instant {
+        self.next_ping
+    }
+
+    /// When the connection is dead, if nothing is received before. Not known while nobody listens.
+    pub(crate) fn death(&self) -> Option<Instant> {
         match (self.silence, self.deadline) {
-            (Silence::Listening { since }, Some(deadline)) => self.next_ping.min(since + deadline),
-            _ => self.next_ping,
+            (Silence::Listening { since }, Some(deadline)) => since.checked_add(deadline),
+            _ => None,
         }
     }
+
+    /// How long nothing was received, if that means that the connection is dead.
+    pub(crate) fn dead_silence(&self, now: Instant) -> Option<Duration> {
+        let Silence::Listening { since } = self.silence else {
+            return None;
+        };
+        let silence = now.saturating_duration_since(since);
+        self.deadline.filter(|deadline| silence >= *deadline).map(|_| silence)
+    }
+}
+
+/// A time that is too far off for the clock is as far off as matters.
+fn later(now: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 86_400);
+    now.checked_add(duration).unwrap_or(now + FAR)
 }
 
 #[cfg(test)]
@@ -112,26 +121,39 @@ mod tests {
     #[test]
     fn pings_at_once_and_then_at_every_interval() {
         let (start, mut liveness) = start();
-        assert_eq!(liveness.due(start), Due::Ping);
-        assert_eq!(liveness.due(start), Due::Nothing);
-        assert_eq!(liveness.next_due(), start + 15 * SECOND);
-        assert_eq!(liveness.due(start + 15 * SECOND), Due::Ping);
+        assert!(liveness.takes_ping(start));
+        assert!(!liveness.takes_ping(start));
+        assert_eq!(liveness.next_ping(), start + 15 * SECOND);
+        assert!(liveness.takes_ping(start + 15 * SECOND));
     }
 
     #[test]
     fn silence_counts_from_the_last_sign_of_life() {
         let (start, mut liveness) = start();
         liveness.heard(start + 10 * SECOND);
-        assert_ne!(liveness.due(start + 54 * SECOND), Due::Dead(44 * SECOND));
-        assert_eq!(liveness.due(start + 55 * SECOND), Due::Dead(45 * SECOND));
+        assert_eq!(liveness.death(), Some(start + 55 * SECOND));
+        assert_eq!(liveness.dead_silence(start + 54 * SECOND), None);
+        assert_eq!(liveness.dead_silence(start + 55 * SECOND), Some(45 * SECOND));
     }
 
     #[test]
     fn a_handshake_is_pinged_but_never_dead() {
         let (start, _) = start();
         let mut liveness = Liveness::new(15 * SECOND, start);
-        assert_eq!(liveness.due(start + 100 * SECOND), Due::Ping);
-        assert_eq!(liveness.due(start + 100 * SECOND), Due::Nothing);
+        assert!(liveness.takes_ping(start + 100 * SECOND));
+        assert_eq!(
+            (liveness.death(), liveness.dead_silence(start + 100 * SECOND)),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_too_long_for_the_clock_is_never_reached() {
+        let (start, _) = start();
+        let mut liveness = Liveness::new(Duration::MAX, start);
+        liveness.establish(Duration::MAX, start);
+        assert!(liveness.takes_ping(start));
+        assert_eq!(liveness.death(), None);
     }
 
     #[test]
@@ -140,10 +162,11 @@ mod tests {
         liveness.suspend(start + 40 * SECOND);
         assert!(liveness.is_suspended());
         for minute in 1..=10 {
-            assert_eq!(liveness.due(start + minute * 60 * SECOND), Due::Ping);
+            assert!(liveness.takes_ping(start + minute * 60 * SECOND));
+            assert_eq!(liveness.dead_silence(start + minute * 60 * SECOND), None);
         }
-        liveness.listen(start + 601 * SECOND);
-        assert_eq!(liveness.due(start + 605 * SECOND), Due::Nothing);
-        assert_eq!(liveness.due(start + 606 * SECOND), Due::Dead(45 * SECOND));
+        assert_eq!(liveness.listen(start + 601 * SECOND), Some(561 * SECOND));
+        assert_eq!(liveness.dead_silence(start + 605 * SECOND), None);
+        assert_eq!(liveness.dead_silence(start + 606 * SECOND), Some(45 * SECOND));
     }
 }

@@ -39,6 +39,8 @@ pub const COMPLETION_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the server keeps a session without a connection, where the caller does not say: longer than the whole
 /// series of attempts to reconnect.
 pub const DEFAULT_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(360);
+/// The longest time that servers keep a session without a connection.
+pub const MAX_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(900);
 /// Control events that wait for the caller.
 pub const CONTROL_QUEUE: usize = 256;
 /// Notifications of one subscription connection that wait for the caller.
@@ -78,7 +80,8 @@ pub struct ConnectionPolicy {
     pub graceful_close_timeout: Duration,
     /// How connections are tried again.
     pub reconnect: ReconnectPolicy,
-    /// Silence that shows that a request was not taken. Default [`RESEND_SETTLE_TIME`].
+    /// Silence that shows that a request was not taken by a server without request ids. It must be longer than such a
+    /// server needs to say anything about a request that it has taken. Default [`RESEND_SETTLE_TIME`].
     pub resend_settle_time: Duration,
     /// Longest silence while subscriptions are drained. Default [`COMPLETION_DRAIN_TIMEOUT`].
     pub completion_drain_timeout: Duration,
@@ -192,6 +195,7 @@ impl ConnectionPolicy {
             ("keepalive_interval", self.keepalive_interval),
             ("graceful_close_timeout", self.graceful_close_timeout),
             ("completion_drain_timeout", self.completion_drain_timeout),
+            ("resend_settle_time", self.resend_settle_time),
         ];
         let capacities = [
             ("control_queue", self.control_queue),
@@ -207,7 +211,7 @@ impl ConnectionPolicy {
         if let Some(name) = zero_duration.or(zero_capacity) {
             return Err(InvalidPolicy::Zero(name));
         }
-        if self.keepalive_miss_deadline <= self.keepalive_interval * 2 {
+        if self.keepalive_miss_deadline <= self.keepalive_interval.saturating_mul(2) {
             return Err(InvalidPolicy::KeepaliveTooTight);
         }
         self.reconnect.check()

@@ -48,7 +48,6 @@ struct Credit {
 
 #[derive(Debug)]
 struct Shared<T> {
-    capacity: usize,
     max_bytes: usize,
     /// Whether nobody reads any more.
     abandoned: AtomicBool,
@@ -58,6 +57,7 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<(T, usize)>,
+    capacity: usize,
     bytes: usize,
     /// Whether nothing more will be written.
     ended: bool,
@@ -71,11 +71,11 @@ pub(crate) fn queue<T: Weigh + Send + 'static>(
     max_bytes: usize,
 ) -> (EventSender<T>, EventReceiver<T>) {
     let shared = Arc::new(Shared {
-        capacity,
         max_bytes,
         abandoned: AtomicBool::new(false),
         state: Mutex::new(State {
             items: VecDeque::new(),
+            capacity,
             bytes: 0,
             ended: false,
             reader: None,
@@ -113,6 +113,13 @@ impl<T: Weigh + Send + 'static> EventSender<T> {
         }
         state.writer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Gives the queue another capacity. What waits beyond it stays.
+    pub(crate) fn set_capacity(&mut self, capacity: usize) {
+        let mut state = self.shared.lock();
+        state.capacity = capacity;
+        self.credit = self.shared.credit(&state);
     }
 
     /// Hands over an item for which `poll_room` has found room just before.
@@ -225,7 +232,7 @@ impl<T> Shared<T> {
 
     fn credit(&self, state: &State<T>) -> Credit {
         Credit {
-            items: self.capacity.saturating_sub(state.items.len()),
+            items: state.capacity.saturating_sub(state.items.len()),
             bytes: self.max_bytes.saturating_sub(state.bytes),
         }
     }
@@ -296,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_sent_is_read_after_the_writer_has_gone() {
+    async fn w16_what_was_sent_is_read_after_the_writer_has_gone() {
         let (mut sender, mut receiver) = queue::<usize>(4, 10);
         assert_eq!(room(&mut sender).await, Room::Free);
         sender.send(1);

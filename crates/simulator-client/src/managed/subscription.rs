@@ -172,7 +172,7 @@ fn is_loopback(url: &Url) -> bool {
 impl SubscriptionHandle {
     /// Why the subscriptions failed for good, if they did.
     pub fn failure(&self) -> Option<ManagedFailure> {
-        self.watcher.failure.get().cloned()
+        self.watcher.known_failure()
     }
 
     /// What the connection has been through.
@@ -197,6 +197,11 @@ impl SubscriptionHandle {
 
     pub(crate) fn watcher(&self) -> Watcher {
         self.watcher.clone()
+    }
+
+    /// Why nothing follows the last notification, if that is not because everything was told.
+    pub(super) fn abnormal_end(&self) -> Option<ManagedFailure> {
+        self.watcher.failure()
     }
 
     pub(super) fn stalled(&self) -> watch::Receiver<bool> {
@@ -224,7 +229,8 @@ impl Weigh for SubscriptionNotification {
             Self::Transaction(notification) => notification.size(),
             Self::AccountDiff(notification) => notification.size(),
             Self::Logs(notification) => notification.size(),
-            Self::Fault(_) | Self::Failed(_) => 0,
+            Self::Fault(fault) => fault.size(),
+            Self::Failed(_) => 0,
         };
         size_of::<Self>() + content
     }

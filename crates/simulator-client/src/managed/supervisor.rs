@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -19,10 +20,18 @@ use super::queue::Room;
 use super::{ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, ManagedFailure};
 use crate::machine::{Ending, Machine, Standing};
 
+/// Between two connections that are made to close a session.
+const CLOSE_PAUSE: Duration = Duration::from_millis(200);
+
 /// Where the events of a machine go.
 pub(crate) trait Outlet<Event> {
     /// Waits for room for one event.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room>;
+
+    /// Whether an event takes room at all.
+    fn needs_room(&self, _event: &Event) -> bool {
+        true
+    }
 
     /// Takes an event. There is room for it.
     fn deliver(&mut self, event: Event);
@@ -58,6 +67,8 @@ pub(crate) struct Watched {
     pub(crate) stalled: watch::Sender<bool>,
     pub(crate) counters: ConnectionCounters,
     pub(crate) failure: Arc<OnceLock<ManagedFailure>>,
+    /// Whether the task has ended in good order.
+    pub(crate) finished: Arc<AtomicBool>,
 }
 
 /// The caller's ends of [`Watched`].
@@ -66,7 +77,8 @@ pub(crate) struct Watcher {
     pub(crate) status: watch::Receiver<ConnectionStatus>,
     pub(crate) stalled: watch::Receiver<bool>,
     pub(crate) counters: ConnectionCounters,
-    pub(crate) failure: Arc<OnceLock<ManagedFailure>>,
+    failure: Arc<OnceLock<ManagedFailure>>,
+    finished: Arc<AtomicBool>,
 }
 
 /// What a supervisor is made with, beside its machine.
@@ -89,12 +101,14 @@ pub(crate) fn watched() -> (Watched, Watcher) {
         stalled,
         counters: ConnectionCounters::new(now()),
         failure: Arc::default(),
+        finished: Arc::default(),
     };
     let watcher = Watcher {
         status: status_seen,
         stalled: stalled_seen,
         counters: watched.counters.clone(),
         failure: watched.failure.clone(),
+        finished: watched.finished.clone(),
     };
     (watched, watcher)
 }
@@ -152,6 +166,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         }
         self.connection = None;
         if !matches!(ending, Some(Ending::Failed(_))) {
+            self.watched.finished.store(true, Ordering::Release);
             self.watched.status.send_replace(ConnectionStatus::Down);
         }
         if ending.is_some() {
@@ -169,12 +184,12 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             if let Standing::Over(ending) = self.machine.standing() {
                 return ending;
             }
-            if let Err(failure) = self.back_off(error).await {
-                return Ending::Failed(failure);
-            }
             if !self.machine.wants_connection() {
                 // Only the caller can want something now, and it says so by cancelling.
                 self.while_delivering(std::future::pending::<()>()).await;
+            }
+            if let Err(failure) = self.back_off(error).await {
+                return Ending::Failed(failure);
             }
         }
     }
@@ -207,17 +222,20 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
 
     fn disconnected(&mut self) {
         let now = now();
-        if let Some(connection) = self.connection.take()
-            && connection.uptime(now) >= self.policy.reconnect.uptime_reset
-        {
-            self.budget.reset();
+        if let Some(connection) = self.connection.take() {
+            if connection.uptime(now) >= self.policy.reconnect.uptime_reset {
+                self.budget.reset();
+            }
+            self.budget.excuse(connection.lifetime());
         }
+        self.watched.set_stalled(false);
         self.watched.status.send_if_modified(|status| {
             let was_up = *status == ConnectionStatus::Up;
             *status = ConnectionStatus::Down;
             was_up
         });
         self.machine.handle_disconnected(now);
+        self.retire_requests();
     }
 
     /// Waits before the next attempt, or says why there is none.
@@ -276,7 +294,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                     Exit::Lost(_) => {
                         self.disconnected();
                         // A server that is busy with the session's last connection is asked again, but not at once.
-                        sleep(self.policy.reconnect.initial_backoff / 10).await;
+                        sleep(CLOSE_PAUSE).await;
                     }
                 }
             }
@@ -286,7 +304,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             match self.connect().await {
                 Ok(()) => {}
                 Err(error) if !error.is_retryable() => return,
-                Err(_) => sleep(self.policy.reconnect.initial_backoff).await,
+                Err(_) => sleep(CLOSE_PAUSE).await,
             }
         }
     }
@@ -298,11 +316,31 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
 }
 
 impl Watched {
+    /// Says whether a handshake waits for its caller to read.
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
+        self.stalled
+            .send_if_modified(|stalled| std::mem::replace(stalled, is_stalled) != is_stalled);
+    }
+
     fn fail(&self, failure: &ManagedFailure) {
         let text = with_causes(failure);
         tracing::warn!(reason = text, "the connection failed for good");
         // Only one task sets it, and only once.
         let _already_set = self.failure.set(failure.clone());
         self.status.send_replace(ConnectionStatus::Failed(text));
+    }
+}
+
+impl Watcher {
+    /// Why nothing follows, if that is not in good order. Asked once the task has ended.
+    pub(crate) fn failure(&self) -> Option<ManagedFailure> {
+        let is_finished = self.finished.load(Ordering::Acquire);
+        let failure = self.failure.get().cloned();
+        failure.or_else(|| (!is_finished).then_some(ManagedFailure::Aborted))
+    }
+
+    /// Why the connection failed for good, if it did.
+    pub(crate) fn known_failure(&self) -> Option<ManagedFailure> {
+        self.failure.get().cloned()
     }
 }

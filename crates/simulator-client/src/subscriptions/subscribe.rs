@@ -208,12 +208,14 @@ where
     // Notifications are taken from now on, so that the answers behind them can be read.
     let task = AbortOnDropHandle::new(tokio::spawn(delivery.run()));
     // It is closed where everything was told at once.
-    let _closed = watcher
-        .status
-        .wait_for(|status| *status != ConnectionStatus::Down)
-        .await;
-    match watcher.failure.get() {
-        Some(failure) => Err(failure.clone().into()),
+    drop(
+        watcher
+            .status
+            .wait_for(|status| *status != ConnectionStatus::Down)
+            .await,
+    );
+    match watcher.known_failure() {
+        Some(failure) => Err(failure.into()),
         None => Ok(SubscriptionHandle {
             join_handle: task.detach(),
             stop,

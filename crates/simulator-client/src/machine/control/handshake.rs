@@ -50,6 +50,12 @@ impl Handshake {
         self.silence = Limit::new(self.silence.duration, now);
     }
 
+    /// Nobody has listened for this long.
+    pub(super) fn excuse(&mut self, missed: Duration) {
+        self.silence.put_off(missed);
+        self.total.put_off(missed);
+    }
+
     /// When the wait may be over.
     pub(super) fn timeout(&self) -> Option<Instant> {
         match (self.silence.at, self.total.at) {
@@ -76,5 +82,9 @@ impl Limit {
             duration,
             at: now.checked_add(duration),
         }
+    }
+
+    fn put_off(&mut self, by: Duration) {
+        self.at = self.at.and_then(|at| at.checked_add(by));
     }
 }

@@ -73,11 +73,13 @@ impl Machine for ControlMachine {
     }
 
     fn handle_sign_of_life(&mut self, now: Instant) {
-        let is_overdue = self.poll_timeout().is_some_and(|due| due < now);
-        // Silence is that of the peer while it was listened to. If its end was not handled, nobody has listened.
-        if is_overdue || self.state.handshake().is_some() {
+        if self.state.handshake().is_some() {
             self.state.heard(now);
         }
+    }
+
+    fn handle_listening(&mut self, missed: Duration) {
+        self.state.excuse(missed);
     }
 
     fn handle_disconnected(&mut self, _now: Instant) {
@@ -167,6 +169,15 @@ impl Machine for ControlMachine {
                 heard.checked_add(self.config.resend_settle_time)
             }
             state => state.handshake().and_then(Handshake::timeout),
+        }
+    }
+
+    fn takes_requests(&self) -> bool {
+        match &self.state {
+            State::Alive(session, _) => session.takes_requests(),
+            State::Start | State::Uncreated(_) => true,
+            State::Creating(creating) => creating.then == Then::Run,
+            State::Closing(_) | State::Over(_) => false,
         }
     }
 

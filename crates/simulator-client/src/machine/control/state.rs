@@ -1,6 +1,6 @@
 //! Where a control conversation is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use simulator_api::SessionId;
 
@@ -133,6 +133,18 @@ impl State {
             other => {
                 if let Some(handshake) = other.handshake_mut() {
                     handshake.heard(now);
+                }
+            }
+        }
+    }
+
+    /// Nobody has listened for this long.
+    pub(super) fn excuse(&mut self, missed: Duration) {
+        match self {
+            Self::Alive(_, Link::Up { heard }) => *heard = heard.checked_add(missed).unwrap_or(*heard),
+            other => {
+                if let Some(handshake) = other.handshake_mut() {
+                    handshake.excuse(missed);
                 }
             }
         }

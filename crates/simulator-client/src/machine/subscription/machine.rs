@@ -72,7 +72,7 @@ impl SubscriptionMachine {
             self.config.handshake_response_timeout,
             self.config.handshake_total_timeout,
         );
-        Some(handshake.deadline(response, total))
+        handshake.deadline(response, total)
     }
 
     /// An answer to a request.
@@ -189,6 +189,12 @@ impl Machine for SubscriptionMachine {
         }
     }
 
+    fn handle_listening(&mut self, missed: Duration) {
+        if let Some(handshake) = self.state.handshake() {
+            handshake.excuse(missed);
+        }
+    }
+
     fn handle_disconnected(&mut self, _now: Instant) {
         self.transmit.clear();
         if !matches!(self.state, State::Over(_)) {
@@ -229,6 +235,10 @@ impl Machine for SubscriptionMachine {
     #[inline]
     fn poll_timeout(&self) -> Option<Instant> {
         self.deadline().map(|(deadline, _)| deadline)
+    }
+
+    fn takes_requests(&self) -> bool {
+        false
     }
 
     fn accepts_request(&self) -> bool {

@@ -84,11 +84,17 @@ impl Handshake {
         self.last_sign = now;
     }
 
-    /// When it is given up, and the limit that is reached then.
-    pub(super) fn deadline(&self, response: Duration, total: Duration) -> (Instant, Duration) {
-        let silent = (self.last_sign + response, response);
-        let too_long = (self.began + total, total);
-        if too_long.0 < silent.0 { too_long } else { silent }
+    /// Nobody has listened for this long.
+    pub(super) fn excuse(&mut self, missed: Duration) {
+        self.began = self.began.checked_add(missed).unwrap_or(self.began);
+        self.last_sign = self.last_sign.checked_add(missed).unwrap_or(self.last_sign);
+    }
+
+    /// When it is given up, and the limit that is reached then. A limit that is too long for the clock is never reached.
+    pub(super) fn deadline(&self, response: Duration, total: Duration) -> Option<(Instant, Duration)> {
+        let silent = self.last_sign.checked_add(response).map(|at| (at, response));
+        let too_long = self.began.checked_add(total).map(|at| (at, total));
+        [too_long, silent].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Keeps a message for later, if there is room for it.

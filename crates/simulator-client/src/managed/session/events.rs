@@ -122,7 +122,7 @@ impl ManagedBacktestSession {
                 Some(Told::Failed(failure)) => Last::Failed(failure),
                 None => {
                     self.progress.stage = Stage::Over;
-                    let error = self.control.failure();
+                    let error = self.control.abnormal_end();
                     return Poll::Ready(Err(
                         error.map_or(ManagedSessionError::ControlClosed, ManagedSessionError::control_failed)
                     ));
@@ -140,19 +140,19 @@ impl ManagedBacktestSession {
         }
         match subscribed.handle.notifications.poll_recv(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => {
-                subscribed.state = SubscriptionState::Ended;
-                Poll::Pending
-            }
+            Poll::Ready(None) => match subscribed.handle.abnormal_end() {
+                None => {
+                    subscribed.state = SubscriptionState::Ended;
+                    Poll::Pending
+                }
+                Some(failure) => Poll::Ready(Err(subscribed.fail(failure))),
+            },
             Poll::Ready(Some(notification)) => Poll::Ready(match notification {
                 SubscriptionNotification::Transaction(transaction) => Ok(ManagedEvent::Transaction(transaction)),
                 SubscriptionNotification::AccountDiff(diff) => Ok(ManagedEvent::AccountDiff(diff)),
                 SubscriptionNotification::Logs(logs) => Ok(ManagedEvent::Logs(logs)),
                 SubscriptionNotification::Fault(fault) => Err(fault.into()),
-                SubscriptionNotification::Failed(failure) => {
-                    subscribed.state = SubscriptionState::Failed(failure.clone());
-                    Err(subscribed.failed(failure))
-                }
+                SubscriptionNotification::Failed(failure) => Err(subscribed.fail(failure)),
             }),
         }
     }

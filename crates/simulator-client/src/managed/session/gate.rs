@@ -1,5 +1,6 @@
 //! What a continue waits for: nothing that it leads to may be missed.
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::managed::{ConnectionStatus, ControlHandle, ManagedFailure, ManagedSessionError, SubscriptionHandle};
@@ -26,8 +27,8 @@ pub(super) enum SubscriptionState {
 
 /// What has to be established before a session goes on.
 pub(super) struct Gate<'a> {
-    pub(super) control: &'a mut ControlHandle,
-    pub(super) subscriptions: &'a mut [Subscribed],
+    pub(super) control: &'a ControlHandle,
+    pub(super) subscriptions: &'a [Subscribed],
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -42,6 +43,12 @@ impl Subscribed {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, SubscriptionState::Open)
+    }
+
+    /// Takes note of a failure, and says how the caller is told.
+    pub(super) fn fail(&mut self, failure: ManagedFailure) -> ManagedSessionError {
+        self.state = SubscriptionState::Failed(failure.clone());
+        self.failed(failure)
     }
 
     pub(super) fn failed(&self, failure: ManagedFailure) -> ManagedSessionError {
@@ -63,45 +70,49 @@ impl Gate<'_> {
     }
 
     async fn open(self) -> Result<(), ManagedSessionError> {
-        for subscribed in self.subscriptions {
-            let (mut status, mut stalled) = (subscribed.handle.status.clone(), subscribed.handle.stalled());
-            if let Settled::Ended = settled(&mut status, &mut stalled).await
-                && let Some(failure) = subscribed.handle.failure()
-            {
-                return Err(subscribed.failed(failure));
+        // While one is waited for, another may be lost.
+        while !self.is_open() {
+            for subscribed in self.subscriptions {
+                settled(subscribed.handle.status.clone(), subscribed.handle.stalled()).await;
+                if let Some(failure) = subscribed.handle.failure() {
+                    return Err(subscribed.failed(failure));
+                }
+            }
+            tokio::select! {
+                biased;
+                () = settled(self.control.status.clone(), self.control.stalled()) => {}
+                () = self.control.takes_no_more() => {}
+            }
+            if let Some(failure) = self.control.failure() {
+                return Err(ManagedSessionError::control_failed(failure));
+            }
+            if self.control.is_over() {
+                return Err(ManagedSessionError::ContinueSend);
             }
         }
-        let (mut status, mut stalled) = (self.control.status.clone(), self.control.stalled());
-        match settled(&mut status, &mut stalled).await {
-            Settled::Established => Ok(()),
-            Settled::Ended => Err(self
-                .control
-                .failure()
-                .map_or(ManagedSessionError::ContinueSend, ManagedSessionError::control_failed)),
-        }
+        Ok(())
     }
-}
 
-/// What a connection came to.
-enum Settled {
-    Established,
-    Ended,
+    fn is_open(&self) -> bool {
+        let are_subscribed = self.subscriptions.iter().all(|subscribed| {
+            let handle = &subscribed.handle;
+            is_settled(&handle.status, &handle.stalled()) && handle.failure().is_none()
+        });
+        are_subscribed && !self.control.is_over() && is_settled(&self.control.status, &self.control.stalled())
+    }
 }
 
 /// Waits until a connection is up, waits for its reader, or has ended.
-async fn settled(
-    status: &mut tokio::sync::watch::Receiver<ConnectionStatus>,
-    stalled: &mut tokio::sync::watch::Receiver<bool>,
-) -> Settled {
+async fn settled(mut status: watch::Receiver<ConnectionStatus>, mut stalled: watch::Receiver<bool>) {
     tokio::select! {
-        biased;
-        reached = status.wait_for(|status| *status != ConnectionStatus::Down) => match reached.as_deref() {
-            Ok(ConnectionStatus::Up) => Settled::Established,
-            Ok(_) | Err(_) => Settled::Ended,
-        },
-        stalled = stalled.wait_for(|stalled| *stalled) => match stalled {
-            Ok(_) => Settled::Established,
-            Err(_) => Settled::Ended,
-        },
+        // It fails when the task has ended.
+        _ = status.wait_for(|status| *status != ConnectionStatus::Down) => {}
+        _ = stalled.wait_for(|stalled| *stalled) => {}
     }
+}
+
+/// Whether there is nothing to wait for.
+fn is_settled(status: &watch::Receiver<ConnectionStatus>, stalled: &watch::Receiver<bool>) -> bool {
+    let has_ended = status.has_changed().is_err();
+    has_ended || *status.borrow() != ConnectionStatus::Down || *stalled.borrow()
 }

@@ -275,8 +275,8 @@ impl ManagedBacktestSession {
             return Err(ManagedSessionError::ContinueSend);
         }
         let gate = Gate {
-            control: &mut self.control,
-            subscriptions: &mut self.subscriptions,
+            control: &self.control,
+            subscriptions: &self.subscriptions,
             cancel: &self.cancel,
         };
         gate.wait().await

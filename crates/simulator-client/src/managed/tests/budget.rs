@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::peer::{Broken, How, Peer, builder, living_tasks, opened, session_id, started_with, timed};
 use crate::managed::{
     CONNECT_TIMEOUT, ConnectionError, ConnectionPolicy, ConnectionStatus, ManagedFailure, ManagedSessionError,
-    RECONNECT_MAX_TOTAL, ReconnectPolicy,
+    RECONNECT_MAX_TOTAL, RECONNECT_UPTIME_RESET, ReconnectPolicy,
 };
 use crate::transport::memory::network;
 use simulator_api::BacktestResponse;
@@ -72,35 +72,27 @@ async fn a_connect_that_hangs_is_given_up_after_its_limit() {
     assert!(started.is_err());
 }
 
-/// Loses a connection after some time, `times` times, and says whether the session is still alive.
-async fn survives(uptime: Duration, times: usize) -> bool {
-    let reconnect = ReconnectPolicy {
-        max_attempts: 3,
-        ..ReconnectPolicy::default()
-    };
-    let policy = ConnectionPolicy {
-        reconnect,
-        ..ConnectionPolicy::default()
-    };
+/// Loses ten connections after some time each, with a budget of three attempts, and says whether the session lives on.
+async fn survives(uptime: Duration) -> bool {
+    let mut policy = ConnectionPolicy::default();
+    policy.reconnect.max_attempts = 3;
     let (session, mut peer, mut listener) = started_with(policy).await;
-    for _ in 0..times {
+    for _ in 0..10 {
         peer.idle(uptime).await;
         drop(peer);
         let accepted = tokio::time::timeout(Duration::from_secs(100), Peer::accept(&mut listener)).await;
         let Ok(next) = accepted else { break };
         peer = next;
         peer.attach().await;
-        if times == 1 {
-            break;
-        }
     }
     let status = session.status().borrow().clone();
     !matches!(status, ConnectionStatus::Failed(_))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_lasts_fills_the_budget() {
-    assert!(survives(Duration::from_secs(31), 10).await);
+async fn a_connection_that_lasts_fills_the_budget_and_one_that_does_not_does_not() {
+    assert!(survives(RECONNECT_UPTIME_RESET).await);
+    assert!(!survives(RECONNECT_UPTIME_RESET - Duration::from_secs(1)).await);
 }
 
 #[tokio::test(start_paused = true)]

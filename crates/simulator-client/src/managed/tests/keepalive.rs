@@ -6,9 +6,10 @@ use std::time::Duration;
 use simulator_api::{BacktestResponse, BacktestStatus};
 use tokio::time::{Instant, sleep};
 
-use super::peer::{Peer, builder, opened, started, timed};
+use super::peer::{Peer, builder, opened, started, started_with, timed};
 use crate::managed::{
-    ConnectionStatus, HANDSHAKE_RESPONSE_TIMEOUT, HANDSHAKE_TOTAL_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_MISS_DEADLINE,
+    ConnectionPolicy, ConnectionStatus, HANDSHAKE_RESPONSE_TIMEOUT, HANDSHAKE_TOTAL_TIMEOUT, KEEPALIVE_INTERVAL,
+    KEEPALIVE_MISS_DEADLINE,
 };
 use crate::transport::memory::network;
 
@@ -83,4 +84,31 @@ async fn w26_signs_of_life_prolong_a_handshake_up_to_its_overall_limit() {
         }
         started = start => panic!("{started:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w5_what_waits_to_be_read_counts_before_the_time_that_has_passed() {
+    let (mut session, mut peer, _listener) = started().await;
+    peer.say_numbered(1, BacktestResponse::ReadyForContinue).await;
+    // The client's task does not get to run before all this time has passed.
+    tokio::time::advance(2 * KEEPALIVE_MISS_DEADLINE).await;
+    assert!(session.next_event().await.is_ok());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(*session.status().borrow(), ConnectionStatus::Up);
+    assert_eq!(session.counters().snapshot().reconnects(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_are_never_reached_are_limits() {
+    let policy = ConnectionPolicy {
+        keepalive_interval: Duration::from_secs(u64::MAX / 8),
+        keepalive_miss_deadline: Duration::MAX,
+        handshake_response_timeout: Duration::MAX,
+        handshake_total_timeout: Duration::MAX,
+        ..ConnectionPolicy::default()
+    };
+    let (session, peer, _listener) = started_with(policy).await;
+    sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(*session.status().borrow(), ConnectionStatus::Up);
+    drop(peer);
 }

@@ -1,9 +1,12 @@
 //! What happens around a lost connection.
 
+use std::sync::Arc;
+
 use simulator_api::{BacktestError, BacktestRequest, BacktestResponse, ContinueParams};
 
 use super::peer::{Peer, said, started};
-use crate::managed::{ConnectionStatus, ManagedEvent};
+use crate::managed::{ConnectionPolicy, ConnectionStatus, ManagedEvent};
+use crate::transport::memory::network;
 use crate::transport::{CloseCode, CloseReason};
 
 #[tokio::test(start_paused = true)]
@@ -92,4 +95,24 @@ async fn a_session_that_is_gone_is_final() {
     .await;
     let told = said(&mut session).await.expect("the end is told");
     assert!(told.is_err_and(|error| error.is_final()));
+}
+
+/// The window that a create asks for, under a policy that tries for `max_total`.
+async fn window(max_total: std::time::Duration) -> Option<u16> {
+    let (connector, mut listener) = network();
+    let mut policy = ConnectionPolicy::default();
+    policy.reconnect.max_total = max_total;
+    let start = tokio::spawn(super::peer::builder(Arc::new(connector)).policy(policy).start());
+    let mut peer = Peer::accept(&mut listener).await;
+    let window = peer.create().await.request.disconnect_timeout_secs;
+    start.abort();
+    window
+}
+
+#[tokio::test(start_paused = true)]
+async fn w45_a_session_outlives_the_attempts_to_come_back() {
+    let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+    assert_eq!(window(minutes(5)).await, Some(360));
+    assert_eq!(window(minutes(10)).await, Some(660));
+    assert_eq!(window(minutes(60)).await, Some(900), "servers keep no session longer");
 }

@@ -73,7 +73,7 @@ fn time_in_which_nobody_listened_is_no_silence() {
     let mut player = asked(advance(3));
     player.reattach();
     player.now += SETTLE * 3;
-    player.machine.handle_sign_of_life(player.now);
+    player.machine.handle_listening(SETTLE * 3);
     assert_sends_after_silence(&mut player, [advance(3)]);
 }
 
