@@ -16,19 +16,18 @@ fn a_replay_that_begins_too_early_is_not_told_again() {
     for generation in generations() {
         let scene = Scene::with_discoveries(generation);
         let uncut = scene.play(&Plan::none());
-        for replay_overlap in [1, 4, u64::MAX] {
+        let overlaps = [1, 4, u64::MAX].into_iter().cycle();
+        let mut duplicates = 0;
+        for (cut, replay_overlap) in cuts_of(&uncut).into_iter().zip(overlaps) {
             let scene = Scene {
                 replay_overlap,
                 ..scene.clone()
             };
-            let mut duplicates = 0;
-            for cut in cuts_of(&uncut) {
-                let report = scene.play(&Plan::cuts([cut]));
-                assert_exactly_once(&report, &uncut, &(cut, replay_overlap));
-                duplicates += report.counts.duplicates;
-            }
-            assert!(duplicates > 0, "nothing was replayed twice");
+            let report = scene.play(&Plan::cuts([cut]));
+            assert_exactly_once(&report, &uncut, &(cut, replay_overlap));
+            duplicates += report.counts.duplicates;
         }
+        assert!(duplicates > 100, "only {duplicates} events were replayed twice");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A program that uses a managed session, and writes down what it sees.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use simulator_api::{
     BacktestStatus, ContinueParams, ContinueToParams, CreateBacktestSessionRequest, CreateSessionParams,
@@ -8,6 +9,7 @@ use simulator_api::{
 };
 use simulator_client::managed::{ManagedBacktestSession, ManagedEvent, ManagedSessionBuilder, ManagedSessionError};
 use simulator_testkit::peer::{Applied, Script};
+use tokio::time::sleep;
 
 /// What a program saw.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +44,14 @@ pub(crate) fn create() -> CreateBacktestSessionRequest {
 
 /// Steps to the match, then in two strides to the end.
 pub(crate) async fn run(builder: ManagedSessionBuilder) -> Result<Seen, ManagedSessionError> {
+    run_thinking(builder, Duration::ZERO).await
+}
+
+/// As [`run`], and thinks before it asks for anything.
+pub(crate) async fn run_thinking(
+    builder: ManagedSessionBuilder,
+    thinks: Duration,
+) -> Result<Seen, ManagedSessionError> {
     let mut session = builder.start().await?;
     let programs = script().programs;
     session.subscribe_transactions(programs.clone())?;
@@ -61,6 +71,7 @@ pub(crate) async fn run(builder: ManagedSessionBuilder) -> Result<Seen, ManagedS
             break;
         }
         if let Some(next) = next {
+            sleep(thinks).await;
             seen.ask(&mut session, next).await?;
         }
     }

@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 use simulator_api::{BacktestRequest, BacktestResponse, SequencedResponse};
 
 use super::ControlRequest;
-use super::order::Order;
+use super::order::{self, Order};
+use super::reminders::Reminders;
 use crate::machine::is_rejection;
 use crate::machine::request_ids::RequestIds;
 
@@ -29,6 +30,7 @@ pub(super) struct InFlight {
     requests: VecDeque<Pending>,
     ids: RequestIds,
     evidence: Evidence,
+    reminders: Reminders,
 }
 
 /// A request and how far it got.
@@ -94,6 +96,7 @@ impl InFlight {
             requests: VecDeque::with_capacity(LIMIT),
             ids,
             evidence,
+            reminders: Reminders::default(),
         }
     }
 
@@ -127,6 +130,7 @@ impl InFlight {
 
     /// The connection is gone.
     pub(super) fn on_lost(&mut self) {
+        self.reminders.interrupt();
         for pending in self.requests.iter_mut().filter(|pending| pending.was_sent()) {
             pending.passage = Passage::Lost;
         }
@@ -151,6 +155,7 @@ impl InFlight {
 
     /// Events are missing.
     pub(super) fn on_gap(&mut self) {
+        self.reminders.tear();
         if let Evidence::Order(order) = &mut self.evidence {
             order.tear();
         }
@@ -162,6 +167,19 @@ impl InFlight {
             Evidence::Echo => self.observe_echo(event),
             Evidence::Order(order) => order.observe(&event.response, &mut self.requests),
         }
+    }
+
+    /// Takes an event that was not delivered before, and says whether its caller knows what it tells.
+    pub(super) fn is_reminder(&mut self, event: &SequencedResponse) -> bool {
+        let may_answer = match &self.evidence {
+            // An answer names its request.
+            Evidence::Echo => false,
+            Evidence::Order(_) => {
+                let mut requests = self.requests.iter();
+                requests.any(|pending| order::may_be_answered_by(pending, &event.response))
+            }
+        };
+        self.reminders.take(event, may_answer)
     }
 
     /// Whether the fate of a request will be clear when nothing has been heard for a while.

@@ -22,6 +22,7 @@ mod machine;
 mod order;
 mod output;
 mod receive;
+mod reminders;
 mod state;
 mod stream;
 

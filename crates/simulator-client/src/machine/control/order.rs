@@ -217,6 +217,17 @@ fn doubt_front(requests: &mut VecDeque<Pending>) {
     }
 }
 
+/// Whether a stop that comes without anything before it may be the answer to a request. If the request was lost and moves
+/// the session it is not: the replay would have shown what it moved.
+pub(super) fn may_be_answered_by(pending: &Pending, stop: &BacktestResponse) -> bool {
+    match (pending.passage, stop) {
+        (Passage::Unsent, _) => false,
+        (Passage::Sent, _) => true,
+        (Passage::Lost, BacktestResponse::Paused(position)) => target_of(&pending.request) == Some(*position),
+        (Passage::Lost, _) => moves_nothing(&pending.request),
+    }
+}
+
 fn moves_nothing(request: &ControlRequest) -> bool {
     matches!(request, ControlRequest::Continue(params) if params.advance_count == 0)
 }

@@ -211,9 +211,11 @@ impl ControlMachine {
             return;
         }
         let response = &received.event.response;
+        let is_reminder = session.in_flight.is_reminder(&received.event);
+        self.counts.duplicates += u64::from(is_reminder);
         session.in_flight.observe(&received.event);
         let is_repeated_end = matches!(session.goal, Goal::Rest) && response.is_completed();
-        if session.is_watched() && !is_repeated_end {
+        if session.is_watched() && !is_repeated_end && !is_reminder {
             self.tell(received);
         }
         if let (Goal::Run, Some(end)) = (&session.goal, self.end_of_session(response)) {

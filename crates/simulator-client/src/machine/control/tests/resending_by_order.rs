@@ -172,7 +172,7 @@ fn a_hint_after_a_reattach_shows_that_nothing_moved() {
     player.wait(Duration::from_secs(3));
     player.hear(numbered(2, READY));
     assert_sends_after_silence(&mut player, [advance(3)]);
-    assert_eq!(player.events(), ["ready"]);
+    assert_eq!(player.events(), Vec::<String>::new());
     // So does one that an earlier connection did not deliver.
     player.reattach();
     player.hear(numbered(3, READY));
@@ -242,7 +242,7 @@ fn a_repeated_pause_is_no_answer_to_what_moves_nothing() {
     player.reattach();
     player.hear(numbered(3, paused(5)));
     assert_sends_after_silence(&mut player, [advance(0)]);
-    assert_eq!(player.events(), ["paused 5"]);
+    assert_eq!(player.events(), Vec::<String>::new());
 }
 
 /// A session without bounds that has announced a match, and may hold before it.

@@ -1,8 +1,12 @@
 //! From a lost connection to the next one.
 
-use simulator_api::{AttachBacktestSessionRequest, BacktestError, BacktestRequest, BacktestResponse, BacktestStatus};
+use simulator_api::{
+    AttachBacktestSessionRequest, BacktestError, BacktestRequest, BacktestResponse, BacktestStatus, Capability,
+    SequencedResponse,
+};
 
 use super::support::*;
+use crate::machine::control::ControlRequest;
 
 fn attach(last_sequence: Option<u64>) -> BacktestRequest {
     BacktestRequest::AttachBacktestSession(AttachBacktestSessionRequest {
@@ -247,4 +251,43 @@ fn a_driver_that_forgets_to_tell_of_a_loss_is_forgiven() {
     player.connect();
     player.connect();
     assert_eq!(player.sent(), [attach(Some(1))]);
+}
+
+#[test]
+fn a_caller_who_knows_that_the_session_waits_is_not_told_again() {
+    for capabilities in [&[][..], &[Capability::RequestId]] {
+        let mut player = Player::created(config(), capabilities);
+        player.hear(numbered(1, READY));
+        player.reattach();
+        player.hear(numbered(2, READY));
+        player.reattach();
+        player.hear(numbered(3, READY));
+        assert_eq!(player.events(), ["ready"]);
+        assert_eq!(player.machine.counts().duplicates, 2);
+        player.hear(numbered(4, paused(5)));
+        player.hear(numbered(5, slot(6)));
+        player.hear(numbered(6, paused(5)));
+        assert_eq!(player.events(), ["paused 5", "slot 6", "paused 5"]);
+    }
+}
+
+#[test]
+fn what_may_be_an_answer_or_another_stop_is_told() {
+    let told = |request: ControlRequest, event: SequencedResponse| {
+        let mut player = Player::ready();
+        player.ask(request);
+        player.sent();
+        player.reattach();
+        player.hear(event);
+        player.events()
+    };
+    assert_eq!(told(advance(3), numbered(2, READY)), Vec::<String>::new());
+    assert_eq!(told(advance(0), numbered(2, READY)), ["ready"]);
+    assert_eq!(told(advance(3), numbered(3, READY)), ["gap 2 3", "ready"]);
+    let mut player = Player::ready_with_ids();
+    player.ask(advance(0));
+    player.sent();
+    player.reattach();
+    player.hear(echoing(2, "p-1", READY));
+    assert_eq!(player.events(), ["ready"]);
 }
