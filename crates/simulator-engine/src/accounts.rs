@@ -119,7 +119,7 @@ impl AccountBase {
 }
 
 /// The account store of one session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AccountStore {
     base: Arc<AccountBase>,
     /// What the session wrote; `None` is an account that was removed.

@@ -61,6 +61,13 @@ impl Checker<'_> {
         ))
     }
 
+    /// What the transaction would pay, in lamports.
+    pub(crate) fn fee(&self, transaction: &Sanitized) -> Result<u64, TransactionError> {
+        let configuration = transaction.transaction_configuration(&self.runtime.features)?;
+        self.check_age(transaction, Origin::User)?;
+        Ok(self.limits(transaction, &configuration).fee_details.total_fee())
+    }
+
     fn limits(
         &self,
         transaction: &Sanitized,

@@ -361,6 +361,12 @@ impl Replay {
         self.accounts.lookup(address)
     }
 
+    /// Whether an account that is not among those of [`accounts_after`](Self::accounts_after) is known not to exist.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.accounts.scope()
+    }
+
     /// Existing accounts with addresses greater than `after`, sorted by address, at most `limit`.
     #[must_use]
     pub fn accounts_after(&self, after: Option<&Pubkey>, limit: usize) -> Vec<(Pubkey, AccountSharedData)> {
@@ -446,10 +452,15 @@ impl Replay {
 
     /// What transactions of the open slot are executed against.
     pub(crate) fn machine<'a>(&'a self, open: &'a OpenSlot) -> Machine<'a> {
+        self.machine_over(open, &self.accounts)
+    }
+
+    /// The same over other accounts than the session's.
+    pub(crate) fn machine_over<'a>(&'a self, open: &'a OpenSlot, accounts: &'a AccountStore) -> Machine<'a> {
         Machine {
             checker: Checker {
                 runtime: &self.runtime,
-                accounts: &self.accounts,
+                accounts,
                 blockhashes: &self.blockhashes,
                 extra_compute_units: self.options.extra_compute_units,
             },

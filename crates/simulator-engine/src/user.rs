@@ -7,13 +7,16 @@ use solana_pubkey::Pubkey;
 use solana_sdk_ids::{bpf_loader, bpf_loader_deprecated, bpf_loader_upgradeable, loader_v4, sysvar};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 
+use crate::accounts::AccountStore;
 use crate::block::first_signature;
 use crate::check::{Origin, Sanitized};
 use crate::deployment;
+use crate::execute::Machine;
 use crate::lineage::Reached;
 use crate::outcome;
-use crate::replay::{OpenSlot, Replay, SlotError};
+use crate::replay::{Replay, SlotError};
 use crate::report::{AccountDiff, Execution};
 use crate::sysvars::{self, Clock};
 
@@ -160,6 +163,18 @@ impl Replay {
         })
     }
 
+    /// What a transaction would pay if it were sent now, in lamports, or why it would be refused. Its signatures and its
+    /// payer's balance are not looked at.
+    ///
+    /// # Errors
+    /// No slot is open.
+    pub fn fee(&self, transaction: VersionedTransaction) -> Result<Result<u64, TransactionError>, SlotError> {
+        let open = self.open.as_ref().ok_or(SlotError::NoOpenSlot)?;
+        let machine = self.machine(open);
+        let sanitized = machine.sanitize(transaction, Origin::User);
+        Ok(sanitized.and_then(|sanitized| machine.checker.fee(&sanitized)))
+    }
+
     /// Says what a transaction would do in the open slot, and changes nothing.
     ///
     /// # Errors
@@ -169,14 +184,42 @@ impl Replay {
         transaction: &VersionedTransaction,
         options: SimulateOptions,
     ) -> Result<SimulatedTransaction, SlotError> {
+        self.simulate_over(&self.accounts, transaction, options)
+    }
+
+    /// The same if these accounts were set before. They must neither hold code nor be sysvars: the virtual machine has
+    /// copies of those.
+    ///
+    /// # Errors
+    /// No slot is open.
+    pub fn simulate_with(
+        &self,
+        changes: &[(Pubkey, AccountSharedData)],
+        transaction: &VersionedTransaction,
+        options: SimulateOptions,
+    ) -> Result<SimulatedTransaction, SlotError> {
+        let mut accounts = self.accounts.clone();
+        for (address, account) in changes {
+            accounts.put(*address, account.clone());
+        }
+        self.simulate_over(&accounts, transaction, options)
+    }
+
+    fn simulate_over(
+        &self,
+        accounts: &AccountStore,
+        transaction: &VersionedTransaction,
+        options: SimulateOptions,
+    ) -> Result<SimulatedTransaction, SlotError> {
         let open = self.open.as_ref().ok_or(SlotError::NoOpenSlot)?;
+        let machine = self.machine_over(open, accounts);
         let origin = match options.blockhash {
             BlockhashCheck::Enforce => Origin::User,
             BlockhashCheck::Replace => Origin::UserAnyBlockhash,
         };
-        let sanitized = self.machine(open).sanitize(transaction.clone(), origin);
+        let sanitized = machine.sanitize(transaction.clone(), origin);
         Ok(match sanitized {
-            Ok(sanitized) => self.simulate_sanitized(open, &sanitized, origin),
+            Ok(sanitized) => self.simulate_sanitized(machine, &sanitized, origin),
             Err(error) => SimulatedTransaction {
                 account_keys: transaction.message.static_account_keys().to_vec(),
                 programs: Vec::new(),
@@ -186,13 +229,18 @@ impl Replay {
         })
     }
 
-    fn simulate_sanitized(&self, open: &OpenSlot, transaction: &Sanitized, origin: Origin) -> SimulatedTransaction {
+    fn simulate_sanitized(
+        &self,
+        machine: Machine<'_>,
+        transaction: &Sanitized,
+        origin: Origin,
+    ) -> SimulatedTransaction {
         let account_keys = outcome::account_keys(transaction);
         let mut accounts_after: BTreeMap<_, _> = account_keys
             .iter()
-            .map(|key| (*key, self.accounts.get(key).cloned()))
+            .map(|key| (*key, machine.checker.accounts.get(key).cloned()))
             .collect();
-        let execution = match self.machine(open).execute(transaction, origin, &self.seen) {
+        let execution = match machine.execute(transaction, origin, &self.seen) {
             Ok(effects) => {
                 for (address, account) in effects.writes {
                     accounts_after.insert(address, Some(account));
