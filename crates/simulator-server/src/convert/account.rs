@@ -113,7 +113,8 @@ fn shared(address: &Pubkey, account: &AccountData) -> Result<AccountSharedData, 
     .into())
 }
 
-fn token_context(mint: &AccountSharedData, unix_timestamp: i64) -> Option<SplTokenAdditionalDataV2> {
+/// What amounts of a mint's tokens are shown with; `None` if the account is not a mint.
+pub(crate) fn token_context(mint: &AccountSharedData, unix_timestamp: i64) -> Option<SplTokenAdditionalDataV2> {
     let mint = StateWithExtensions::<Mint>::unpack(mint.data()).ok()?;
     let interest = mint.get_extension::<InterestBearingConfig>().ok();
     let scaled = mint.get_extension::<ScaledUiAmountConfig>().ok();

@@ -14,7 +14,7 @@ mod summary;
 mod tests;
 mod transaction;
 
-pub(crate) use account::{ParseContext, modifications, replay_account, ui_account};
+pub(crate) use account::{ParseContext, modifications, replay_account, token_context, ui_account};
 pub(crate) use block::{BlockForm, block_result};
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;

@@ -109,6 +109,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn address(&self) -> &Pubkey {
+        &self.address
+    }
+
     /// Takes an account of the session, or one that a simulation left behind, with what it takes to show it.
     pub(super) fn new(
         executor: &Executor,
@@ -169,12 +173,13 @@ fn parse_context(executor: &Executor, account: &AccountSharedData) -> ParseConte
 }
 
 /// The time of the session, from its Clock: the last of five integers of eight bytes.
-fn unix_timestamp(executor: &Executor) -> Option<i64> {
+pub(super) fn unix_timestamp(executor: &Executor) -> Option<i64> {
     let clock = executor.replay().account(&sysvar::clock::ID).known()?;
     let bytes = clock.data().get(32..40)?.try_into().ok()?;
     Some(i64::from_le_bytes(bytes))
 }
 
-fn sliced_len(len: usize, slice: Option<UiDataSliceConfig>) -> usize {
+/// How many bytes of an account a slice shows.
+pub(super) fn sliced_len(len: usize, slice: Option<UiDataSliceConfig>) -> usize {
     slice.map_or(len, |slice| len.saturating_sub(slice.offset).min(slice.length))
 }

@@ -10,7 +10,11 @@ use super::error::RpcError;
 pub(super) struct Budget {
     spent: AtomicUsize,
     max: usize,
+    searches: AtomicUsize,
 }
+
+/// Most searches through all accounts in one HTTP request.
+const MAX_SEARCHES: usize = 8;
 
 impl Budget {
     /// Room for `max` bytes, counted before they are encoded.
@@ -18,6 +22,7 @@ impl Budget {
         Self {
             spent: AtomicUsize::new(0),
             max,
+            searches: AtomicUsize::new(0),
         }
     }
 
@@ -28,18 +33,48 @@ impl Budget {
     pub(super) fn spend(&self, bytes: usize) -> Result<(), RpcError> {
         let spent = self.spent.fetch_add(bytes, Ordering::Relaxed);
         if spent > 0 && spent.saturating_add(bytes) > self.max {
+            return Err(self.exceeded());
+        }
+        Ok(())
+    }
+
+    /// What is left, in bytes; everything if nothing has been spent.
+    pub(super) fn left(&self) -> usize {
+        self.max.saturating_sub(self.spent.load(Ordering::Relaxed))
+    }
+
+    /// Allows one look at every account of the session, for which the session stands still.
+    ///
+    /// # Errors
+    /// There have been too many.
+    pub(super) fn search(&self) -> Result<(), RpcError> {
+        if self.searches.fetch_add(1, Ordering::Relaxed) >= MAX_SEARCHES {
             return Err(RpcError::invalid_request(&format!(
-                "the answers to one request may carry {} bytes; ask for less at once, or for a slice (dataSlice)",
-                self.max
+                "one request may search all accounts {MAX_SEARCHES} times; send the rest in another one"
             )));
         }
         Ok(())
+    }
+
+    /// The refusal of an answer that does not fit.
+    pub(super) fn exceeded(&self) -> RpcError {
+        RpcError::invalid_request(&format!(
+            "the answers to one request may carry {} bytes; ask for less at once, or for a slice (dataSlice)",
+            self.max
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn searches_are_counted() {
+        let budget = Budget::new(10);
+        (0..MAX_SEARCHES).for_each(|_| budget.search().unwrap());
+        assert_eq!(budget.search().unwrap_err().code, -32600);
+    }
 
     #[test]
     fn the_first_fits_and_the_rest_has_a_limit() {

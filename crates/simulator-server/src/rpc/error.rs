@@ -26,6 +26,10 @@ pub(crate) const SESSION_REFUSED: i64 = -32098;
 /// What a subscription wants to resume from is not retained any more. Ours; `data` names the oldest cursor there is.
 pub(crate) const NOT_RETAINED: i64 = -32097;
 
+/// The archive holds some accounts only, so that a search cannot find all. Ours; the config field
+/// `allowPartial` asks for those that are known.
+const SEARCH_INCOMPLETE: i64 = -32096;
+
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -70,6 +74,12 @@ impl RpcError {
             data: Some(json!({"account": account.to_string()})),
             ..Self::new(ACCOUNT_NOT_IN_ARCHIVE, message)
         }
+    }
+
+    pub(crate) fn search_incomplete() -> Self {
+        let message = "this archive holds some accounts only, so that a search may miss others; set allowPartial in the \
+                       config to search those that it holds";
+        Self::new(SEARCH_INCOMPLETE, message.to_owned())
     }
 
     pub(crate) fn preflight(message: String, result: Value) -> Self {

@@ -10,7 +10,9 @@ mod call;
 mod context;
 mod error;
 mod replay;
+mod search;
 mod simulate;
+mod tokens;
 mod transactions;
 
 use std::sync::Arc;
@@ -55,6 +57,12 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getBalance" => accounts::get_balance(session, params).await,
         "getMinimumBalanceForRentExemption" => accounts::get_minimum_balance(session, params).await,
         "getMultipleAccounts" => accounts::get_multiple_accounts(target, params).await,
+        "getProgramAccounts" => search::get_program_accounts(target, params).await,
+        "getTokenAccountBalance" => tokens::get_token_account_balance(session, params).await,
+        "getTokenAccountsByDelegate" => tokens::get_token_accounts_by_delegate(target, params).await,
+        "getTokenAccountsByOwner" => tokens::get_token_accounts_by_owner(target, params).await,
+        "getTokenLargestAccounts" => tokens::get_token_largest_accounts(target, params).await,
+        "getTokenSupply" => tokens::get_token_supply(session, params).await,
         "modifyAccounts" => accounts::modify_accounts(session, params).await,
         "getBlockHeight" => blocks::get_block_height(session, params).await,
         "getHealth" => blocks::get_health(),

@@ -12,5 +12,6 @@ mod discovery;
 mod endings;
 mod managed;
 mod pubsub;
+mod searches;
 mod support;
 mod tokens;
