@@ -57,6 +57,11 @@ impl Executor {
         &self.history
     }
 
+    /// What the session was made from.
+    pub(crate) fn context(&self) -> &SummaryContext {
+        &self.context
+    }
+
     pub(crate) fn replay_summary(&self) -> ReplaySummary {
         replay_summary(&self.replay, &self.context, self.complete)
     }

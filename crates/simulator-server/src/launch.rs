@@ -103,6 +103,7 @@ fn start_thread(
     let thread = Thread {
         context: SummaryContext {
             archive: launch.archive.digest(),
+            genesis_hash: launch.archive.manifest().genesis_hash.clone(),
             range: launch.spec.range.clone(),
         },
         feed: feed::spawn(launch.archive, range, launch.limits.blocks_ahead, handle.stop.clone()),

@@ -4,11 +4,11 @@ use simulator_archive::model::{self, RewardKind};
 use solana_rpc_client_types::response::RpcBlockUpdate;
 use solana_transaction_status::{
     BlockEncodingOptions, ConfirmedBlock, Reward, RewardType, TransactionDetails, TransactionWithStatusMeta,
-    UiTransactionEncoding, VersionedTransactionWithStatusMeta,
+    UiTransactionEncoding,
 };
 
 use super::notification::{Json, in_context};
-use super::transaction::status_meta;
+use super::transaction::complete;
 use crate::history::PastTransaction;
 use crate::pubsub::SlotHead;
 
@@ -51,7 +51,11 @@ pub(crate) fn block_result<'a>(
     in_context(head.slot, update)
 }
 
-fn confirmed_block<'a>(head: &SlotHead, transactions: impl Iterator<Item = &'a PastTransaction>) -> ConfirmedBlock {
+/// A block with these transactions.
+pub(crate) fn confirmed_block<'a>(
+    head: &SlotHead,
+    transactions: impl Iterator<Item = &'a PastTransaction>,
+) -> ConfirmedBlock {
     ConfirmedBlock {
         previous_blockhash: head.previous_blockhash.to_string(),
         blockhash: head.blockhash.to_string(),
@@ -65,10 +69,7 @@ fn confirmed_block<'a>(head: &SlotHead, transactions: impl Iterator<Item = &'a P
 }
 
 fn with_meta(past: &PastTransaction) -> TransactionWithStatusMeta {
-    TransactionWithStatusMeta::Complete(VersionedTransactionWithStatusMeta {
-        transaction: past.transaction.clone(),
-        meta: status_meta(&past.outcome),
-    })
+    TransactionWithStatusMeta::Complete(complete(past))
 }
 
 fn reward(reward: &model::Reward) -> Reward {

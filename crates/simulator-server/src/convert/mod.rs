@@ -15,7 +15,7 @@ mod tests;
 mod transaction;
 
 pub(crate) use account::{ParseContext, modifications, replay_account, token_context, ui_account};
-pub(crate) use block::{BlockForm, block_result};
+pub(crate) use block::{BlockForm, block_result, confirmed_block};
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;
@@ -26,4 +26,6 @@ pub(crate) use notification::{
 pub(crate) use order::{continue_order, continue_to_order};
 pub(crate) use outcome::SlotRecord;
 pub(crate) use summary::{SummaryContext, Tally, replay_summary};
-pub(crate) use transaction::{confirmed, execution_error, status, status_meta, transaction_from_text};
+pub(crate) use transaction::{
+    confirmed, execution_error, signature_status, status, status_meta, transaction_from_text,
+};

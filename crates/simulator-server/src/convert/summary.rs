@@ -19,6 +19,8 @@ pub(crate) struct Tally(SessionSummary);
 #[derive(Clone, Debug)]
 pub(crate) struct SummaryContext {
     pub(crate) archive: ArchiveDigest,
+    /// The genesis hash of the cluster, where the archive says it.
+    pub(crate) genesis_hash: Option<String>,
     pub(crate) range: RangeInclusive<Slot>,
 }
 

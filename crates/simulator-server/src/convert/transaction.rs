@@ -8,6 +8,7 @@ use solana_account_decoder::parse_account_data::SplTokenAdditionalDataV2;
 use solana_account_decoder::parse_token::token_amount_to_ui_amount_v3;
 use solana_message::compiled_instruction::CompiledInstruction;
 use solana_message::v0;
+use solana_rpc_client_types::response::RpcConfirmedTransactionStatusWithSignature;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_context::transaction::TransactionReturnData;
 use solana_transaction_error::TransactionError;
@@ -15,7 +16,7 @@ use solana_transaction_status::{
     ConfirmedTransactionWithStatusMeta, EncodeError, EncodedConfirmedTransactionWithStatusMeta,
     InnerInstruction as UiInner, InnerInstructions as UiInners, TransactionBinaryEncoding,
     TransactionConfirmationStatus, TransactionStatus, TransactionStatusMeta, TransactionTokenBalance,
-    TransactionWithStatusMeta, UiTransactionEncoding, VersionedTransactionWithStatusMeta,
+    TransactionWithStatusMeta, UiTransactionEncoding, VersionedTransactionWithStatusMeta, extract_and_fmt_memos,
 };
 use thiserror::Error;
 
@@ -82,14 +83,9 @@ pub(crate) fn confirmed(
     encoding: UiTransactionEncoding,
     max_version: Option<u8>,
 ) -> Result<EncodedConfirmedTransactionWithStatusMeta, EncodeError> {
-    let transaction = past.transaction.clone();
-    let complete = VersionedTransactionWithStatusMeta {
-        transaction,
-        meta: status_meta(&past.outcome),
-    };
     let confirmed = ConfirmedTransactionWithStatusMeta {
         slot: past.slot,
-        tx_with_meta: TransactionWithStatusMeta::Complete(complete),
+        tx_with_meta: TransactionWithStatusMeta::Complete(complete(past)),
         block_time: past.block_time,
         index: past.index.unwrap_or_default(),
     };
@@ -106,6 +102,28 @@ pub(crate) fn status(past: &PastTransaction) -> TransactionStatus {
         status: past.outcome.status.clone(),
         err: past.outcome.status.clone().err(),
         confirmation_status: Some(TransactionConfirmationStatus::Finalized),
+    }
+}
+
+/// What `getSignaturesForAddress` shows.
+pub(crate) fn signature_status(past: &PastTransaction) -> RpcConfirmedTransactionStatusWithSignature {
+    let signature = past.transaction.signatures.first().copied().unwrap_or_default();
+    RpcConfirmedTransactionStatusWithSignature {
+        signature: signature.to_string(),
+        slot: past.slot,
+        err: past.outcome.status.clone().err().map(Into::into),
+        memo: extract_and_fmt_memos(&complete(past)),
+        block_time: past.block_time,
+        confirmation_status: Some(TransactionConfirmationStatus::Finalized),
+        transaction_index: past.index,
+    }
+}
+
+/// A transaction with what it did, in Solana's form.
+pub(super) fn complete(past: &PastTransaction) -> VersionedTransactionWithStatusMeta {
+    VersionedTransactionWithStatusMeta {
+        transaction: past.transaction.clone(),
+        meta: status_meta(&past.outcome),
     }
 }
 

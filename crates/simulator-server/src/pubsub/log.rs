@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::cache::Cache;
 use super::record::Record;
-use super::slots::{Begin, DataLimits, Next, Position, SlotHead, Slots, Start, StartError};
+use super::slots::{Begin, DataLimits, KeptSlot, Next, Position, SlotHead, Slots, Start, StartError};
 use crate::watched::Watched;
 
 /// The data of one session.
@@ -52,6 +52,11 @@ impl DataLog {
     /// Whether the user may add another transaction to the open slot: nothing of a slot is forgotten while it is open.
     pub(crate) fn takes_more(&self) -> bool {
         self.slots.lock().takes_more()
+    }
+
+    /// Every slot that is kept, oldest first.
+    pub(crate) fn kept(&self) -> Vec<KeptSlot> {
+        self.slots.lock().kept()
     }
 
     /// The open slot was closed.

@@ -24,4 +24,4 @@ mod topic;
 pub(crate) use self::connection::{MAX_REQUEST_BYTES, serve};
 pub(crate) use self::log::{DataLog, Reader};
 pub(crate) use self::record::Record;
-pub(crate) use self::slots::{DataLimits, SlotHead};
+pub(crate) use self::slots::{DataLimits, KeptSlot, SlotHead};

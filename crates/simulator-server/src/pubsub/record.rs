@@ -36,7 +36,7 @@ impl Record {
     }
 
     /// Whether it is nothing but a vote, as Solana's `logsSubscribe` understands it.
-    pub(super) fn is_vote(&self) -> bool {
+    pub(crate) fn is_vote(&self) -> bool {
         let transaction = &self.transaction.transaction;
         let VersionedMessage::Legacy(message) = &transaction.message else {
             return false;

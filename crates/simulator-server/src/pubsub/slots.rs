@@ -21,6 +21,15 @@ pub(crate) struct DataLimits {
     pub(crate) connections: usize,
 }
 
+/// A slot that is kept, with everything that was executed in it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptSlot {
+    pub(crate) head: Arc<SlotHead>,
+    /// In the order of execution.
+    pub(crate) records: Arc<Vec<Arc<Record>>>,
+    pub(crate) is_closed: bool,
+}
+
 /// What opens a slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlotHead {
@@ -207,6 +216,16 @@ impl Slots {
         self.bytes += size;
         Arc::make_mut(&mut open.records).push(Arc::new(record));
         self.forget();
+    }
+
+    /// Every slot that has not been forgotten, oldest first.
+    pub(super) fn kept(&self) -> Vec<KeptSlot> {
+        let kept = |slot: &SlotLog| KeptSlot {
+            head: Arc::clone(&slot.head),
+            records: Arc::clone(&slot.records),
+            is_closed: slot.is_closed,
+        };
+        self.slots.iter().map(kept).collect()
     }
 
     pub(super) fn takes_more(&self) -> bool {

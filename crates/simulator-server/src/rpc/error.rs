@@ -35,6 +35,12 @@ const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
+/// Solana: `BLOCK_CLEANED_UP`.
+const BLOCK_CLEANED_UP: i64 = -32001;
+/// Solana: `BLOCK_NOT_AVAILABLE`.
+const BLOCK_NOT_AVAILABLE: i64 = -32004;
+/// Solana: `SLOT_SKIPPED`.
+const SLOT_SKIPPED: i64 = -32007;
 /// Solana: `SEND_TRANSACTION_PREFLIGHT_FAILURE`.
 const PREFLIGHT_FAILURE: i64 = -32002;
 /// Solana: `TRANSACTION_SIGNATURE_VERIFICATION_FAILURE`.
@@ -102,6 +108,20 @@ impl RpcError {
              with the following configuration parameter: \"maxSupportedTransactionVersion\": {version}"
         );
         Self::new(UNSUPPORTED_VERSION, message)
+    }
+
+    pub(crate) fn block_cleaned_up(slot: Slot, first: Slot) -> Self {
+        let message = format!("Block {slot} cleaned up, does not exist on node. First available block: {first}");
+        Self::new(BLOCK_CLEANED_UP, message)
+    }
+
+    pub(crate) fn block_not_available(slot: Slot) -> Self {
+        Self::new(BLOCK_NOT_AVAILABLE, format!("Block not available for slot {slot}"))
+    }
+
+    pub(crate) fn slot_skipped(slot: Slot) -> Self {
+        let message = format!("Slot {slot} was skipped, or missing due to ledger jump to recent snapshot");
+        Self::new(SLOT_SKIPPED, message)
     }
 
     pub(crate) fn min_context_slot(slot: Slot) -> Self {

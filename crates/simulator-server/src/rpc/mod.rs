@@ -4,14 +4,19 @@
 //! everything else, such as encoding, here.
 
 mod accounts;
+mod airdrop;
 mod blocks;
 mod budget;
 mod call;
 mod context;
+mod epoch;
 mod error;
+mod fees;
+mod ledger;
 mod replay;
 mod search;
 mod simulate;
+mod tables;
 mod tokens;
 mod transactions;
 
@@ -65,6 +70,21 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getTokenSupply" => tokens::get_token_supply(session, params).await,
         "modifyAccounts" => accounts::modify_accounts(session, params).await,
         "getBlockHeight" => blocks::get_block_height(session, params).await,
+        "getBlock" => ledger::get_block(target, params).await,
+        "getBlocks" => ledger::get_blocks(session, params).await,
+        "getBlocksWithLimit" => ledger::get_blocks_with_limit(session, params).await,
+        "getBlockTime" => ledger::get_block_time(session, params).await,
+        "getFirstAvailableBlock" | "minimumLedgerSlot" => ledger::get_first_available_block(session).await,
+        "getSignaturesForAddress" => ledger::get_signatures_for_address(session, params).await,
+        "getEpochInfo" => epoch::get_epoch_info(session, params).await,
+        "getEpochSchedule" => epoch::get_epoch_schedule(session).await,
+        "getGenesisHash" => epoch::get_genesis_hash(session).await,
+        "getIdentity" => epoch::get_identity(),
+        "getTransactionCount" => epoch::get_transaction_count(session, params).await,
+        "getFeeForMessage" => fees::get_fee_for_message(session, params).await,
+        "getRecentPrioritizationFees" => fees::get_recent_prioritization_fees(session, params).await,
+        "getAddressLookupTable" => tables::get_address_lookup_table(session, params).await,
+        "requestAirdrop" => airdrop::request_airdrop(session, params).await,
         "getHealth" => blocks::get_health(),
         "getLatestBlockhash" => blocks::get_latest_blockhash(session, params).await,
         "getSlot" => blocks::get_slot(session, params).await,

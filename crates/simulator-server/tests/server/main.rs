@@ -10,6 +10,7 @@ mod conversation;
 mod data;
 mod discovery;
 mod endings;
+mod ledger;
 mod managed;
 mod pubsub;
 mod searches;

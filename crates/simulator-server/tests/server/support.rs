@@ -48,12 +48,16 @@ pub(crate) struct Rpc {
 
 impl SampleArchive {
     pub(crate) async fn import(scope: ScopeChoice) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/agave-small");
-        let options = ImportOptions {
+        Self::import_with(ImportOptions {
             scope,
             ..ImportOptions::default()
-        };
+        })
+        .await
+    }
+
+    pub(crate) async fn import_with(options: ImportOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/agave-small");
         ledger::import(&ledger, directory.path().to_str().unwrap(), options, |_| {})
             .await
             .unwrap();

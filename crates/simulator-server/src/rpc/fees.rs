@@ -1,0 +1,138 @@
+//! What transactions cost and have cost.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use simulator_engine::Lookup;
+use solana_message::VersionedMessage;
+use solana_pubkey::Pubkey;
+use solana_rpc_client_types::response::RpcPrioritizationFee;
+use solana_sdk_ids::compute_budget;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+
+use super::call::Params;
+use super::context::{ContextConfig, look, pubkey};
+use super::error::RpcError;
+use super::ledger::ledger;
+use super::{Answer, result};
+use crate::executor::Executor;
+use crate::handle::SessionHandle;
+use crate::history::PastTransaction;
+use crate::pubsub::KeptSlot;
+
+/// Most addresses of one call, as Solana has it.
+const MAX_ADDRESSES: usize = 128;
+/// How many blocks count as recent, as Solana has it.
+const RECENT_BLOCKS: usize = 150;
+/// Most characters of a message in base64: a transaction has at most 4096 bytes.
+const MAX_MESSAGE_CHARS: usize = 5464;
+/// First byte of the compute budget instruction that sets the price of a compute unit.
+const SET_COMPUTE_UNIT_PRICE: u8 = 3;
+
+/// The fee of a message, or null if its blockhash is not valid.
+pub(super) async fn get_fee_for_message(session: &SessionHandle, params: Params<'_>) -> Answer {
+    let message = read_message(&params.required::<String>(0, "a message")?)?;
+    let config: ContextConfig = params.optional(1, "config")?.unwrap_or_default();
+    let signatures = usize::from(message.header().num_required_signatures);
+    let transaction = VersionedTransaction {
+        signatures: vec![Signature::default(); signatures],
+        message,
+    };
+    let fee = move |executor: &Executor| fee(executor, transaction);
+    result(&look(session, config.min_context_slot, fee).await?)
+}
+
+pub(super) async fn get_recent_prioritization_fees(session: &SessionHandle, params: Params<'_>) -> Answer {
+    let texts: Vec<String> = params.optional(0, "an array of pubkeys")?.unwrap_or_default();
+    if texts.len() > MAX_ADDRESSES {
+        return Err(RpcError::invalid_params(format!(
+            "Too many inputs provided; max {MAX_ADDRESSES}"
+        )));
+    }
+    let addresses = texts.iter().map(|text| pubkey(text)).collect::<Result<Vec<_>, _>>()?;
+    let ledger = ledger(session, None).await?.value;
+    let mut fees: Vec<_> = ledger
+        .closed_slots()
+        .rev()
+        .take(RECENT_BLOCKS)
+        .map(|slot| prioritization_fee(slot, &addresses))
+        .collect();
+    fees.reverse();
+    result(&fees)
+}
+
+/// What a transaction without signatures would pay.
+pub(super) fn fee(executor: &Executor, transaction: VersionedTransaction) -> Result<Option<u64>, RpcError> {
+    let lookups = transaction.message.address_table_lookups().unwrap_or_default();
+    let is_unknown = |table: &&Pubkey| executor.replay().account(table) == Lookup::Unknown;
+    if let Some(unknown) = lookups.iter().map(|lookup| &lookup.account_key).find(is_unknown) {
+        return Err(RpcError::account_not_in_archive(unknown));
+    }
+    let fee = executor.replay().fee(transaction);
+    match fee.map_err(|error| RpcError::refused(&error.to_string()))? {
+        Ok(fee) => Ok(Some(fee)),
+        Err(TransactionError::BlockhashNotFound) => Ok(None),
+        Err(error) => Err(RpcError::invalid_params(format!("invalid transaction: {error}"))),
+    }
+}
+
+fn read_message(text: &str) -> Result<VersionedMessage, RpcError> {
+    if text.len() > MAX_MESSAGE_CHARS {
+        return Err(RpcError::invalid_params(format!(
+            "base64 encoded message too large: {} characters (max {MAX_MESSAGE_CHARS})",
+            text.len()
+        )));
+    }
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|error| RpcError::invalid_params(format!("invalid base64 encoding: {error}")))?;
+    wincode::deserialize(&bytes)
+        .map_err(|error| RpcError::invalid_params(format!("failed to deserialize message: {error}")))
+}
+
+/// The lowest price of a compute unit that got a transaction into a block; with addresses, the lowest that got one in
+/// which locked the most contested of them for writing.
+fn prioritization_fee(slot: &KeptSlot, addresses: &[Pubkey]) -> RpcPrioritizationFee {
+    let candidates = || {
+        let candidates = slot.records.iter().filter(|record| !record.is_vote());
+        candidates.map(|record| record.transaction.as_ref())
+    };
+    let of_address = |address: &Pubkey| {
+        let writers = candidates().filter(|past| locks(past, address));
+        writers.map(unit_price).min()
+    };
+    let lowest = candidates().map(unit_price).min();
+    RpcPrioritizationFee {
+        slot: slot.head.slot,
+        prioritization_fee: addresses
+            .iter()
+            .filter_map(of_address)
+            .chain(lowest)
+            .max()
+            .unwrap_or_default(),
+    }
+}
+
+/// Whether a transaction locked an account for writing.
+fn locks(past: &PastTransaction, address: &Pubkey) -> bool {
+    let message = &past.transaction.message;
+    let keys = message.static_account_keys().iter().enumerate();
+    let mut locked = keys.filter(|(index, _)| message.is_maybe_writable(*index, None));
+    let loaded = past.outcome.loaded_addresses.as_ref();
+    locked.any(|(_, key)| key == address) || loaded.is_some_and(|loaded| loaded.writable.contains(address))
+}
+
+/// What a transaction offered for a compute unit, in micro-lamports.
+fn unit_price(past: &PastTransaction) -> u64 {
+    let message = &past.transaction.message;
+    let keys = message.static_account_keys();
+    let set = |instruction: &solana_message::compiled_instruction::CompiledInstruction| {
+        let program = keys.get(usize::from(instruction.program_id_index));
+        let data = instruction.data.split_first()?;
+        let is_price = program == Some(&compute_budget::ID) && *data.0 == SET_COMPUTE_UNIT_PRICE;
+        let price = data.1.first_chunk().map(|price| u64::from_le_bytes(*price));
+        price.filter(|_| is_price)
+    };
+    message.instructions().iter().find_map(set).unwrap_or_default()
+}
