@@ -13,7 +13,7 @@ pub(super) struct Budget {
     searches: AtomicUsize,
 }
 
-/// Most searches through all accounts in one HTTP request.
+/// Most times that one HTTP request may go through all accounts.
 const MAX_SEARCHES: usize = 8;
 
 impl Budget {
@@ -43,14 +43,15 @@ impl Budget {
         self.max.saturating_sub(self.spent.load(Ordering::Relaxed))
     }
 
-    /// Allows one look at every account of the session, for which the session stands still.
+    /// Allows one look at every account of the session or a copy of what it has written, while the session stands still.
     ///
     /// # Errors
     /// There have been too many.
     pub(super) fn search(&self) -> Result<(), RpcError> {
         if self.searches.fetch_add(1, Ordering::Relaxed) >= MAX_SEARCHES {
             return Err(RpcError::invalid_request(&format!(
-                "one request may search all accounts {MAX_SEARCHES} times; send the rest in another one"
+                "one request may go through all accounts {MAX_SEARCHES} times, as searches and simulations with \
+                 modifyAccountStates do; send the rest in another one"
             )));
         }
         Ok(())

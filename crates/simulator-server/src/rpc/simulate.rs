@@ -1,13 +1,16 @@
 //! `simulateTransaction`: what a transaction would do now.
 
 use serde::Deserialize;
+use simulator_api::AccountModifications;
 use simulator_archive::model::Outcome;
 use simulator_engine::{BlockhashCheck, Lookup, SimulateOptions, SimulatedTransaction};
+use solana_account::{AccountSharedData, ReadableAccount};
 use solana_account_decoder::{UiAccount, UiAccountEncoding};
 use solana_message::AccountKeys;
 use solana_pubkey::Pubkey;
 use solana_rpc_client_types::config::{RpcSimulateTransactionAccountsConfig, RpcSimulateTransactionConfig};
 use solana_rpc_client_types::response::{Response, RpcBlockhash, RpcSimulateTransactionResult};
+use solana_sdk_ids::{bpf_loader, bpf_loader_deprecated, bpf_loader_upgradeable, loader_v4, native_loader, sysvar};
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_status::{UiLoadedAddresses, UiTransactionTokenBalance, parse_ui_inner_instructions};
 
@@ -19,13 +22,30 @@ use super::context::{look, pubkey};
 use super::error::RpcError;
 use super::transactions::{check_signatures, read_transaction};
 use super::{Answer, Target, result};
-use crate::convert::{execution_error, status_meta};
+use crate::convert::{execution_error, modifications, status_meta};
 use crate::executor::Executor;
+
+/// The owners of accounts that cannot be replaced for one simulation.
+const SPECIAL_OWNERS: [Pubkey; 6] = [
+    bpf_loader_deprecated::ID,
+    bpf_loader::ID,
+    bpf_loader_upgradeable::ID,
+    loader_v4::ID,
+    native_loader::ID,
+    sysvar::ID,
+];
+
+/// Accounts that are replaced.
+pub(super) type Changes = Vec<(Pubkey, AccountSharedData)>;
 
 pub(super) async fn simulate_transaction(target: &Target, params: Params<'_>) -> Answer {
     let text: String = params.required(0, "a transaction")?;
     let config: RpcSimulateTransactionConfig = params.optional(1, "config")?.unwrap_or_default();
-    refuse_unsupported(params)?;
+    let changes = changes(params)?;
+    if !changes.is_empty() {
+        // The session's accounts are copied for it.
+        target.budget.search()?;
+    }
     let transaction = read_transaction(&text, config.encoding)?;
     if config.sig_verify {
         if config.replace_recent_blockhash {
@@ -38,6 +58,7 @@ pub(super) async fn simulate_transaction(target: &Target, params: Params<'_>) ->
     let wanted = config.accounts.map(|accounts| wanted_accounts(&accounts)).transpose()?;
     let request = Request {
         transaction,
+        changes,
         wanted,
         blockhash: if config.replace_recent_blockhash {
             BlockhashCheck::Replace
@@ -86,8 +107,13 @@ pub(super) fn simulation(
 }
 
 /// A transaction that names an account which the archive does not know cannot be judged.
-pub(super) fn refuse_unknown(executor: &Executor, simulated: &SimulatedTransaction) -> Result<(), RpcError> {
-    let is_unknown = |address: &&Pubkey| executor.replay().account(address) == Lookup::Unknown;
+pub(super) fn refuse_unknown(
+    executor: &Executor,
+    simulated: &SimulatedTransaction,
+    changes: &Changes,
+) -> Result<(), RpcError> {
+    let is_changed = |address: &Pubkey| changes.iter().any(|(changed, _)| changed == address);
+    let is_unknown = |address: &&Pubkey| executor.replay().account(address) == Lookup::Unknown && !is_changed(address);
     match simulated.account_keys.iter().find(is_unknown) {
         Some(unknown) => Err(RpcError::account_not_in_archive(unknown)),
         None => Ok(()),
@@ -99,19 +125,34 @@ pub(super) fn verify_signatures(transaction: &VersionedTransaction) -> bool {
     transaction.verify_with_results().into_iter().all(|is_valid| is_valid)
 }
 
-/// Config keys that another server understands and that would be wrong to ignore.
+/// Ours, beside Solana's config: accounts that are replaced before the simulation, and for nothing else.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Unsupported {
-    modify_account_states: Option<serde::de::IgnoredAny>,
+struct Extension {
+    modify_account_states: Option<AccountModifications>,
 }
 
-fn refuse_unsupported(params: Params<'_>) -> Result<(), RpcError> {
-    let unsupported: Unsupported = params.optional(1, "config")?.unwrap_or_default();
-    match unsupported.modify_account_states {
-        Some(_) => Err(RpcError::invalid_params(
-            "modifyAccountStates is not supported by simulateTransaction",
-        )),
+fn changes(params: Params<'_>) -> Result<Changes, RpcError> {
+    let extension: Extension = params.optional(1, "config")?.unwrap_or_default();
+    let accounts = extension.modify_account_states.unwrap_or_default();
+    modifications(accounts).map_err(|error| RpcError::invalid_params(error.to_string()))
+}
+
+/// The virtual machine has copies of code and of sysvars, which belong to the session.
+fn refuse_special(executor: &Executor, changes: &Changes) -> Result<(), RpcError> {
+    let is_special = |account: &AccountSharedData| account.executable() || SPECIAL_OWNERS.contains(account.owner());
+    let is_refused = |(address, account): &&(Pubkey, AccountSharedData)| {
+        is_special(account)
+            || executor
+                .replay()
+                .account(address)
+                .known()
+                .is_some_and(|old| is_special(&old))
+    };
+    match changes.iter().find(is_refused) {
+        Some((address, _)) => Err(RpcError::invalid_params(format!(
+            "modifyAccountStates: {address} holds code or is a sysvar; replace it with modifyAccounts"
+        ))),
         None => Ok(()),
     }
 }
@@ -137,6 +178,7 @@ fn wanted_accounts(accounts: &RpcSimulateTransactionAccountsConfig) -> Result<Wa
 
 struct Request {
     transaction: VersionedTransaction,
+    changes: Changes,
     wanted: Option<Wanted>,
     blockhash: BlockhashCheck,
 }
@@ -154,9 +196,16 @@ impl Request {
         let options = SimulateOptions {
             blockhash: self.blockhash,
         };
-        let simulated = executor.replay().simulate(&self.transaction, options);
+        let simulated = if self.changes.is_empty() {
+            executor.replay().simulate(&self.transaction, options)
+        } else {
+            refuse_special(executor, &self.changes)?;
+            executor
+                .replay()
+                .simulate_with(&self.changes, &self.transaction, options)
+        };
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
-        refuse_unknown(executor, &simulated)?;
+        refuse_unknown(executor, &simulated, &self.changes)?;
         if let Some(wanted) = &self.wanted
             && wanted.addresses.len() > simulated.account_keys.len()
         {
@@ -167,7 +216,7 @@ impl Request {
         }
         let accounts = self
             .wanted
-            .map(|wanted| accounts_after(executor, &simulated, &wanted))
+            .map(|wanted| accounts_after(executor, &simulated, &self.changes, &wanted))
             .transpose()?;
         let replacement = (self.blockhash == BlockhashCheck::Replace).then(|| latest_blockhash(executor));
         Ok(Done {
@@ -183,6 +232,7 @@ impl Request {
 fn accounts_after(
     executor: &Executor,
     simulated: &SimulatedTransaction,
+    changes: &Changes,
     wanted: &Wanted,
 ) -> Result<(Vec<Option<Found>>, UiAccountEncoding), RpcError> {
     let has_failed = execution_error(&simulated.execution).is_some();
@@ -190,7 +240,10 @@ fn accounts_after(
         let account = match simulated.accounts_after.get(address) {
             _ if has_failed => None,
             Some(account) => account.clone(),
-            None => known(executor, address)?,
+            None => match changes.iter().rfind(|(changed, _)| changed == address) {
+                Some((_, account)) => Some(account.clone()),
+                None => known(executor, address)?,
+            },
         };
         Ok(account.map(|account| Found::new(executor, *address, account, wanted.encoding)))
     };

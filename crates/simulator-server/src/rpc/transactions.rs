@@ -10,7 +10,7 @@ use solana_transaction_status::{EncodeError, TransactionBinaryEncoding, UiTransa
 use super::call::Params;
 use super::context::{look, signature};
 use super::error::RpcError;
-use super::simulate::{refuse_unknown, simulation, verify_signatures};
+use super::simulate::{Changes, refuse_unknown, simulation, verify_signatures};
 use super::{Answer, result};
 use crate::convert::{confirmed, execution_error, status, transaction_from_text};
 use crate::executor::Executor;
@@ -60,7 +60,9 @@ pub(super) async fn send_transaction(session: &SessionHandle, params: Params<'_>
     let text: String = params.required(0, "a transaction")?;
     let config: RpcSendTransactionConfig = params.optional(1, "config")?.unwrap_or_default();
     let transaction = read_transaction(&text, config.encoding)?;
-    if !config.skip_preflight {
+    if config.skip_preflight {
+        look(session, config.min_context_slot, |_| Ok(())).await?;
+    } else {
         preflight(session, transaction.clone(), config.min_context_slot).await?;
     }
     let sent = session.send(transaction).await?;
@@ -98,7 +100,7 @@ async fn preflight(
     let simulate = move |executor: &Executor| {
         let simulated = executor.replay().simulate(&transaction, SimulateOptions::default());
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
-        refuse_unknown(executor, &simulated)?;
+        refuse_unknown(executor, &simulated, &Changes::new())?;
         let Some(error) = execution_error(&simulated.execution) else {
             return Ok(());
         };

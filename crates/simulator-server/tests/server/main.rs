@@ -14,5 +14,6 @@ mod ledger;
 mod managed;
 mod pubsub;
 mod searches;
+mod simulations;
 mod support;
 mod tokens;
