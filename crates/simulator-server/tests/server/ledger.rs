@@ -4,7 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use simulator_archive::import::{ImportOptions, ScopeChoice};
+use solana_message::{Message, VersionedMessage};
+use solana_pubkey::Pubkey;
 use solana_rpc_client_types::response::{RpcConfirmedTransactionStatusWithSignature, RpcPrioritizationFee};
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
 
 use crate::conversation::{RICH, TOKEN, recorded_block, transfer_to};
 use crate::support::{Control, Rpc, Running, SampleArchive};
@@ -182,6 +186,44 @@ async fn fees_and_epochs_are_those_of_the_engine() {
     assert_eq!(rpc.call("getGenesisHash", json!([])).await, GENESIS);
     let identity = rpc.call("getIdentity", json!([])).await;
     assert_eq!(identity["identity"], "11111111111111111111111111111111");
+}
+
+#[tokio::test]
+async fn a_price_that_was_paid_is_shown_for_those_who_were_locked() {
+    let (_sample, _server, mut control, rpc) = at_slot_44(ScopeChoice::Auto).await;
+    let latest = rpc.call("getLatestBlockhash", json!([])).await;
+    let blockhash = latest["value"]["blockhash"].as_str().unwrap().parse().unwrap();
+    let (from, to): (Pubkey, Pubkey) = (RICH.parse().unwrap(), NOBODY.parse().unwrap());
+    let transfer = solana_system_interface::instruction::transfer(&from, &to, 1_000_000);
+    let mut price = transfer.clone();
+    price.program_id = "ComputeBudget111111111111111111111111111111".parse().unwrap();
+    price.accounts.clear();
+    price.data = [&[3][..], &7_000_000_u64.to_le_bytes()].concat();
+    let message = Message::new_with_blockhash(&[price, transfer], Some(&from), &blockhash);
+    let message = VersionedMessage::Legacy(message);
+    let asked = json!([STANDARD.encode(wincode::serialize(&message).unwrap())]);
+    let fee = rpc.call("getFeeForMessage", asked).await["value"].as_u64().unwrap();
+    assert!(fee > 5000, "{fee}");
+    let transaction = VersionedTransaction {
+        signatures: vec![Signature::from([9; 64])],
+        message,
+    };
+    let wire = STANDARD.encode(wincode::serialize(&transaction).unwrap());
+    let sent = rpc.call("sendTransaction", json!([wire, {"encoding": "base64"}])).await;
+    let shown = rpc.call("getTransaction", json!([sent, {"encoding": "base64"}])).await;
+    assert_eq!(shown["meta"]["fee"], fee);
+
+    control.send("continue", json!({})).await;
+    control.run().await;
+    let at_44 = async |params| {
+        let recent = rpc.call("getRecentPrioritizationFees", params).await;
+        recent.as_array().unwrap().last().unwrap().clone()
+    };
+    assert_eq!(
+        at_44(json!([[NOBODY]])).await,
+        json!({"slot": 44, "prioritizationFee": 7_000_000})
+    );
+    assert_eq!(at_44(json!([])).await["prioritizationFee"], 0, "others paid nothing");
 }
 
 #[tokio::test]
