@@ -1,5 +1,7 @@
 //! What transactions cost and have cost.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use simulator_engine::Lookup;
@@ -50,7 +52,10 @@ pub(super) async fn get_recent_prioritization_fees(session: &SessionHandle, para
             "Too many inputs provided; max {MAX_ADDRESSES}"
         )));
     }
-    let addresses = texts.iter().map(|text| pubkey(text)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = texts
+        .iter()
+        .map(|text| pubkey(text))
+        .collect::<Result<BTreeSet<_>, _>>()?;
     let ledger = ledger(session, None).await?.value;
     let mut fees: Vec<_> = ledger
         .closed_slots()
@@ -93,34 +98,30 @@ fn read_message(text: &str) -> Result<VersionedMessage, RpcError> {
 
 /// The lowest price of a compute unit that got a transaction into a block; with addresses, the lowest that got one in
 /// which locked the most contested of them for writing.
-fn prioritization_fee(slot: &KeptSlot, addresses: &[Pubkey]) -> RpcPrioritizationFee {
-    let candidates = || {
-        let candidates = slot.records.iter().filter(|record| !record.is_vote());
-        candidates.map(|record| record.transaction.as_ref())
-    };
-    let of_address = |address: &Pubkey| {
-        let writers = candidates().filter(|past| locks(past, address));
-        writers.map(unit_price).min()
-    };
-    let lowest = candidates().map(unit_price).min();
+fn prioritization_fee(slot: &KeptSlot, addresses: &BTreeSet<Pubkey>) -> RpcPrioritizationFee {
+    let (mut lowest, mut by_address) = (None, BTreeMap::new());
+    for record in slot.records.iter().filter(|record| !record.is_vote()) {
+        let price = unit_price(&record.transaction);
+        lowest = Some(lowest.map_or(price, |lowest: u64| lowest.min(price)));
+        for address in locked(&record.transaction).filter(|key| addresses.contains(key)) {
+            let lowest = by_address.entry(*address).or_insert(price);
+            *lowest = price.min(*lowest);
+        }
+    }
     RpcPrioritizationFee {
         slot: slot.head.slot,
-        prioritization_fee: addresses
-            .iter()
-            .filter_map(of_address)
-            .chain(lowest)
-            .max()
-            .unwrap_or_default(),
+        prioritization_fee: by_address.into_values().chain(lowest).max().unwrap_or_default(),
     }
 }
 
-/// Whether a transaction locked an account for writing.
-fn locks(past: &PastTransaction, address: &Pubkey) -> bool {
+/// The accounts that a transaction locked for writing.
+fn locked(past: &PastTransaction) -> impl Iterator<Item = &Pubkey> {
     let message = &past.transaction.message;
     let keys = message.static_account_keys().iter().enumerate();
-    let mut locked = keys.filter(|(index, _)| message.is_maybe_writable(*index, None));
-    let loaded = past.outcome.loaded_addresses.as_ref();
-    locked.any(|(_, key)| key == address) || loaded.is_some_and(|loaded| loaded.writable.contains(address))
+    let loaded = past.outcome.loaded_addresses.iter();
+    keys.filter(|(index, _)| message.is_maybe_writable(*index, None))
+        .map(|(_, key)| key)
+        .chain(loaded.flat_map(|loaded| &loaded.writable))
 }
 
 /// What a transaction offered for a compute unit, in micro-lamports.
