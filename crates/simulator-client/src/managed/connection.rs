@@ -57,7 +57,8 @@ struct Writer {
 /// One timer that is only set anew when it would come too late, and that goes off once for each time.
 struct Alarm {
     sleep: Pin<Box<Sleep>>,
-    has_gone_off: bool,
+    /// What it was set for and has not told yet.
+    set_for: Option<Instant>,
 }
 
 /// What reading led to.
@@ -146,10 +147,11 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 Burst::Full => return after_the_others(cx),
                 Burst::Read => {}
                 // Only now it is known that the peer has not said what the time is up for.
-                Burst::Nothing => match ready!(self.poll_time(connection, cx, now)) {
-                    Some(error) => return Poll::Ready(Exit::Lost(error)),
-                    None => {}
-                },
+                Burst::Nothing => {
+                    if let Some(error) = ready!(self.poll_time(connection, cx, now)) {
+                        return Poll::Ready(Exit::Lost(error));
+                    }
+                }
             }
         }
     }
@@ -404,28 +406,27 @@ impl Alarm {
     fn new(now: Instant) -> Self {
         Self {
             sleep: Box::pin(tokio::time::sleep_until(now.into())),
-            has_gone_off: true,
+            set_for: None,
         }
     }
 
     /// Ready once it is `at`, and the runtime has looked at the network since: a task that was not polled for a while
     /// finds what has arrived before it finds that its time is up.
     fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
-        let is_armed_for_it = !self.has_gone_off && self.sleep.deadline().into_std() <= at;
-        if !is_armed_for_it {
-            self.arm(at, now);
+        if self.set_for.is_none_or(|set_for| at < set_for) {
+            self.set(at, now);
         }
         ready!(self.sleep.as_mut().poll(cx));
-        if self.sleep.deadline().into_std() < at {
-            self.arm(at, now);
+        if self.set_for.is_some_and(|set_for| set_for < at) {
+            self.set(at, now);
             ready!(self.sleep.as_mut().poll(cx));
         }
-        self.has_gone_off = true;
+        self.set_for = None;
         Poll::Ready(())
     }
 
-    fn arm(&mut self, at: Instant, now: Instant) {
-        self.has_gone_off = false;
+    fn set(&mut self, at: Instant, now: Instant) {
+        self.set_for = Some(at);
         self.sleep.as_mut().reset(at.max(now + CLOCK_TICK).into());
     }
 }

@@ -112,3 +112,14 @@ async fn limits_that_are_never_reached_are_limits() {
     assert_eq!(*session.status().borrow(), ConnectionStatus::Up);
     drop(peer);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_dead_long_before_anybody_looked_is_given_up() {
+    let (session, peer, _listener) = started().await;
+    let mut status = session.status();
+    tokio::time::advance(2 * KEEPALIVE_MISS_DEADLINE).await;
+    let (took, down) = timed(status.wait_for(|status| *status == ConnectionStatus::Down)).await;
+    down.unwrap();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    drop(peer);
+}
