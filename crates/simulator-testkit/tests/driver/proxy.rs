@@ -11,10 +11,14 @@ use simulator_testkit::seeded::Seeded;
 use simulator_testkit::serve::ServedPeer;
 use simulator_testkit::wire::Plan;
 
+use tokio::time::timeout;
+
 use super::program::{Seen, create, run, script};
 
 /// Connections that are treated badly in a run of a seed.
 const BAD_LINKS: usize = 6;
+/// Longer than any run takes.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Bytes within which a bad connection ends: about as many as a whole run takes.
 const BYTES: u64 = 12_000;
 
@@ -51,7 +55,13 @@ async fn play(generation: Generation, plans: Vec<LinkPlan>, policy: ConnectionPo
     let shown = format!("{plans:?}");
     let proxy = Proxy::start(server, plans).await.expect("the loopback has free ports");
     let builder = ManagedBacktestSession::builder(format!("ws://{}", proxy.address()), create());
-    let seen = run(builder.policy(policy)).await;
+    let seen = timeout(LONGEST, run(builder.policy(policy))).await;
+    let seen = seen.unwrap_or_else(|_| {
+        panic!(
+            "no end with {shown}; the server: {:#?}",
+            peer.with(|server| format!("{server:#?}"))
+        )
+    });
     let seen = seen.unwrap_or_else(|error| panic!("{error:?} with {shown}"));
     let truth = peer.with(|server| server.truth().clone());
     assert_eq!(truth.applied, seen.asked, "{shown}");
