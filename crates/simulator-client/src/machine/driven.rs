@@ -73,6 +73,11 @@ pub trait Machine {
     /// What is to become of the connection.
     fn standing(&self) -> Standing;
 
+    /// Whether `standing` says that the connection is of no use any more. Asked after every message.
+    fn is_done_with_connection(&self) -> bool {
+        matches!(self.standing(), Standing::Retry(_) | Standing::Over(_))
+    }
+
     /// What was replayed and dropped so far.
     fn counts(&self) -> MachineCounts;
 }

@@ -268,7 +268,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
 
     /// Reads what there is, as long as there is room for what it leads to.
     fn read_burst(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Burst {
-        let received = self.watched.counters.bytes_received();
+        let before = self.watched.counters.bytes_received();
         for read in 0..BURST_MESSAGES {
             let so_far = if read == 0 { Burst::Nothing } else { Burst::Read };
             if !self.may_read(connection, cx, now) {
@@ -277,9 +277,9 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
             match connection.transport.poll_next_unpin(cx) {
                 Poll::Pending => return so_far,
                 Poll::Ready(Some(Ok(frame))) => {
-                    connection.liveness.heard(now);
-                    connection.last_inbound = now;
-                    self.watched.counters.inbound(now);
+                    if read == 0 {
+                        self.heard(connection, now);
+                    }
                     if let Some(error) = self.take(frame, now) {
                         // This is the last chance to send the close frame that the library has queued.
                         let _best_effort = connection.transport.poll_flush_unpin(cx);
@@ -291,14 +291,21 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
                 }
                 Poll::Ready(None) => return Burst::Exit(Exit::Lost(ConnectionError::Ended)),
             }
-            if matches!(self.machine.standing(), Standing::Retry(_) | Standing::Over(_)) {
+            if self.machine.is_done_with_connection() {
                 return Burst::Read;
             }
-            if self.watched.counters.bytes_received() - received > BURST_BYTES as u64 {
+            if self.watched.counters.bytes_received() - before > BURST_BYTES as u64 {
                 break;
             }
         }
         Burst::Full
+    }
+
+    /// Something was received. All of a burst was received at the same moment.
+    fn heard(&mut self, connection: &mut Connection, now: Instant) {
+        connection.liveness.heard(now);
+        connection.last_inbound = now;
+        self.watched.counters.inbound(now);
     }
 
     /// Whether there is room for what the next message leads to. A handshake goes on without room, because its answers

@@ -253,6 +253,11 @@ impl Machine for SubscriptionMachine {
         self.state.standing()
     }
 
+    #[inline]
+    fn is_done_with_connection(&self) -> bool {
+        matches!(self.state, State::Broken(_) | State::Over(_))
+    }
+
     fn counts(&self) -> MachineCounts {
         self.counts
     }
