@@ -1,29 +1,26 @@
 //! One connection's life, from the handshake to the loss, as one pollable loop.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::liveness::Liveness;
 use super::queue::Room;
 use super::supervisor::{Outlet, Supervisor, now};
-use super::{ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus};
+use super::writer::Writer;
+use super::{ConnectionError, ConnectionPolicy, ConnectionStatus};
 use crate::machine::{Ending, Machine, Message, Standing};
-use crate::transport::{BoxTransport, CloseCode, CloseReason, Frame, TransportError};
+use crate::transport::{BoxTransport, CloseCode, CloseReason, Frame};
 
 /// Messages that are read before the caller gets its turn, so that it finds them while they are still in the cache.
 const BURST_MESSAGES: usize = 64;
 /// Bytes after which the same holds.
 const BURST_BYTES: usize = 64 << 10;
-
-/// What tokio's timer counts in. An alarm that is set for less goes off before the network was looked at.
-const CLOCK_TICK: Duration = Duration::from_millis(1);
 
 /// A connection and what is known of its health.
 pub(super) struct Connection {
@@ -43,22 +40,6 @@ pub(super) enum Exit {
     Over(Ending),
     /// The connection is of no use any more.
     Lost(ConnectionError),
-}
-
-/// What waits to be written. A peer that does not read holds back this and nothing else.
-#[derive(Debug, Default)]
-struct Writer {
-    next: Option<Frame>,
-    ping_due: bool,
-    pong_due: bool,
-    needs_flush: bool,
-}
-
-/// One timer that is only set anew when it would come too late, and that goes off once for each time.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    /// What it was set for and has not told yet.
-    set_for: Option<Instant>,
 }
 
 /// What reading led to.
@@ -358,82 +339,4 @@ fn after_the_others<T>(cx: &mut Context<'_>) -> Poll<T> {
     let turn = pin!(tokio::task::yield_now());
     let _woken_later = turn.poll(cx);
     Poll::Pending
-}
-
-impl Writer {
-    /// Sends a ping with the next write. A side that does not read does not answer the peer's pings, so it tells by
-    /// itself that it is there: an unsolicited pong is a heartbeat (RFC 6455, 5.5.3).
-    fn sign_of_life(&mut self, is_suspended: bool) {
-        self.ping_due = true;
-        self.pong_due |= is_suspended;
-    }
-
-    /// Writes what waits, in order, as far as the peer takes it.
-    fn poll_write<M: Machine>(
-        &mut self,
-        machine: &mut M,
-        transport: &mut BoxTransport,
-        counters: &ConnectionCounters,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), TransportError>> {
-        while let Some(frame) = self.next.take().or_else(|| self.next_frame(machine)) {
-            match transport.poll_ready_unpin(cx) {
-                Poll::Ready(Ok(())) => {
-                    if let Frame::Text(text) = &frame {
-                        counters.sent(text.len());
-                    }
-                    transport.start_send_unpin(frame)?;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.next = Some(frame);
-                    break;
-                }
-            }
-            self.needs_flush = true;
-        }
-        if self.needs_flush && transport.poll_flush_unpin(cx)?.is_ready() {
-            self.needs_flush = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn next_frame<M: Machine>(&mut self, machine: &mut M) -> Option<Frame> {
-        if std::mem::take(&mut self.ping_due) {
-            return Some(Frame::Ping(Bytes::new()));
-        }
-        if std::mem::take(&mut self.pong_due) {
-            return Some(Frame::Pong(Bytes::new()));
-        }
-        machine.poll_transmit().map(Frame::Text)
-    }
-}
-
-impl Alarm {
-    fn new(now: Instant) -> Self {
-        Self {
-            sleep: Box::pin(tokio::time::sleep_until(now.into())),
-            set_for: None,
-        }
-    }
-
-    /// Ready once it is `at`, and the runtime has looked at the network since: a task that was not polled for a while
-    /// finds what has arrived before it finds that its time is up.
-    fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
-        if self.set_for.is_none_or(|set_for| at < set_for) {
-            self.set(at, now);
-        }
-        ready!(self.sleep.as_mut().poll(cx));
-        if self.set_for.is_some_and(|set_for| set_for < at) {
-            self.set(at, now);
-            ready!(self.sleep.as_mut().poll(cx));
-        }
-        self.set_for = None;
-        Poll::Ready(())
-    }
-
-    fn set(&mut self, at: Instant, now: Instant) {
-        self.set_for = Some(at);
-        self.sleep.as_mut().reset(at.max(now + CLOCK_TICK).into());
-    }
 }

@@ -23,6 +23,7 @@
 //! Spans of [`tracing`] name the session (its beginning: the whole id is a secret) and the connection's number;
 //! [`ConnectionCounters`] count connections, bytes, and events that came again.
 
+mod alarm;
 mod budget;
 mod connection;
 mod control;
@@ -37,6 +38,7 @@ mod session_info;
 mod status;
 mod subscription;
 mod supervisor;
+mod writer;
 
 #[cfg(test)]
 mod tests;

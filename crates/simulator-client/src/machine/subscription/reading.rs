@@ -64,21 +64,28 @@ impl SubscriptionMachine {
                 body.identify(text, identities);
             }
         });
+        let target = subscription.target.clone();
+        self.tell(admission, || Delivered {
+            text: text.into(),
+            target,
+            slot,
+            cursor: around.cursor,
+            result: around.result,
+            body: ReadLater::<B>::unread(),
+        });
+        Some(())
+    }
+
+    /// Delivers a notification, unless it was delivered before.
+    #[inline]
+    fn tell<B: Body>(&mut self, admission: Admission, notification: impl FnOnce() -> Delivered<B>) {
         if admission == Admission::NewBehindHole {
             self.events.push_back(hole());
         }
         if admission != Admission::Duplicate {
-            self.events.push_back(B::deliver(Delivered {
-                text: text.into(),
-                target: subscription.target.clone(),
-                slot,
-                cursor: around.cursor,
-                result: around.result,
-                body: ReadLater::unread(),
-            }));
+            self.events.push_back(B::deliver(notification()));
         }
         self.count(admission);
-        Some(())
     }
 
     #[inline]
@@ -107,20 +114,15 @@ impl SubscriptionMachine {
         let admission = subscription
             .position
             .admit(slot, cursor, |identities| body.identify(text, identities));
-        if admission == Admission::NewBehindHole {
-            self.events.push_back(hole());
-        }
-        if admission != Admission::Duplicate {
-            self.events.push_back(B::deliver(Delivered {
-                text: text.into(),
-                target: subscription.target.clone(),
-                slot,
-                cursor,
-                result,
-                body: ReadLater::read(body),
-            }));
-        }
-        self.count(admission);
+        let target = subscription.target.clone();
+        self.tell(admission, || Delivered {
+            text: text.into(),
+            target,
+            slot,
+            cursor,
+            result,
+            body: ReadLater::read(body),
+        });
         if B::READ_LATER && carrier == Carrier::Plain {
             let subscription = number.value;
             let around = Around {
