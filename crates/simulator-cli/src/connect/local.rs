@@ -10,6 +10,8 @@ const MAX_SESSIONS: usize = 10_000;
 /// Bytes of recent transactions and events that a session remembers. Nobody asks this server for them.
 const HISTORY_BYTES: usize = 1 << 20;
 const RETAINED_EVENTS: usize = 1024;
+/// Bytes of transactions and account changes that a session keeps for subscribers, of whom there are none here.
+const DATA_BYTES: usize = 4 << 20;
 
 /// A server on any free port of the loopback interface. It has no keys: whoever is on this machine may use it.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ impl LocalServer {
             sessions: MAX_SESSIONS,
             history_bytes: HISTORY_BYTES,
             retained_events: RETAINED_EVENTS,
+            data_bytes: DATA_BYTES,
+            data_cache_bytes: DATA_BYTES / 4,
             ..Limits::default()
         };
         let server = Server::bind(ServerConfig {
