@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use simulator_api::{BacktestRequest, BacktestResponse, ContinueParams};
 
-use super::peer::{Peer, diff, program, started, subscribed};
-use crate::managed::{ConnectionStatus, ManagedSessionError};
+use super::peer::{Peer, diff, program, started, started_with, subscribed};
+use crate::managed::{ConnectionPolicy, ConnectionStatus, ManagedSessionError};
 use crate::transport::Frame;
 
 #[tokio::test(start_paused = true)]
@@ -96,4 +96,50 @@ async fn w27_notifications_do_not_hold_control_events_up() {
         before += 1;
     }
     assert!(before <= 1, "{before} notifications came first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w9_a_subscription_that_once_waited_for_its_reader_is_waited_for_when_it_is_lost() {
+    let policy = ConnectionPolicy {
+        notification_queue: 4,
+        ..ConnectionPolicy::default()
+    };
+    let (mut session, mut control, mut listener) = started_with(policy).await;
+    session.subscribe_account_diffs(vec![program()]).unwrap();
+    let mut data = Peer::accept(&mut listener).await;
+    let request = data.json().await;
+    let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": 1});
+    // All at once, so that the queue is full before the subscription counts as established.
+    assert!(data.try_send(Frame::Text(answer.to_string().into())));
+    for index in 0..10 {
+        assert!(data.try_send(Frame::Text(diff(1, 100, index).into())));
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..10 {
+        session.next_event().await.unwrap();
+    }
+    let mut status = session.subscription_statuses().remove(0);
+    drop(data);
+    status
+        .wait_for(|status| *status == ConnectionStatus::Down)
+        .await
+        .unwrap();
+    let mut sending = Box::pin(session.send_continue(ContinueParams::default()));
+    assert!(futures_util::poll!(&mut sending).is_pending());
+    let mut data = Peer::accept(&mut listener).await;
+    data.grant(1).await;
+    sending.await.unwrap();
+    assert!(matches!(control.request().await, BacktestRequest::Continue(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_to_continue_what_has_ended_unread() {
+    let (mut session, mut control, _listener) = started().await;
+    control.say_numbered(1, super::peer::COMPLETED).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..3 {
+        let sent = session.send_continue(ContinueParams::default()).await;
+        assert!(matches!(sent, Err(ManagedSessionError::ContinueSend)), "{sent:?}");
+    }
+    assert!(session.next_event().await.is_ok());
 }
