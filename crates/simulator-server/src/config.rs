@@ -95,6 +95,9 @@ pub struct Times {
     pub subscribe_pause: Duration,
     /// How long `completed` waits until every PubSub connection has been sent everything.
     pub completed_hold: Duration,
+    /// How long what a PubSub connection had not been sent is kept when it is lost without a close frame, so that its
+    /// client finds it when it comes back. The replay waits for it as for a slow reader.
+    pub data_grace: Duration,
     /// How long a PubSub connection outlives its session, so that everything can be sent.
     pub data_drain: Duration,
     /// How long a session outlives its control connection where the create does not say.
@@ -179,6 +182,7 @@ impl Default for Times {
             close_limit: Duration::from_secs(5),
             subscribe_pause: Duration::from_millis(100),
             completed_hold: Duration::from_secs(60),
+            data_grace: Duration::from_secs(15),
             data_drain: Duration::from_secs(120),
             default_disconnect: Duration::from_secs(30),
             max_disconnect: Duration::from_secs(900),
@@ -202,6 +206,7 @@ mod tests {
         assert!(times.ping_interval < times.silence_limit);
         assert!(times.default_disconnect <= times.max_disconnect);
         assert!(limits.data_cache_bytes <= limits.data_bytes);
+        assert!(times.data_grace < times.completed_hold);
         assert!(times.completed_hold <= times.data_drain);
         assert!(times.max_outcome_wait < times.rpc_limit);
         assert!(times.probe_limit + times.resume_grace < times.default_disconnect);

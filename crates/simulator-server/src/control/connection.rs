@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::ws::{Message as Frame, WebSocket};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
+use serde::Deserialize;
 use simulator_api::{
     AttachBacktestSessionRequest, BacktestError, BacktestRequest, BacktestResponse, Capability, ContinueParams,
     CreateBacktestSessionRequest, RequestId, SessionOpened,
@@ -207,8 +208,11 @@ impl Connection {
             Err(error) => {
                 self.settle().await?;
                 let error = BacktestError::from(&error);
-                let is_open = matches!(self.phase, Phase::Open(_));
-                match request_id_of(text).filter(|_| is_open) {
+                let request = match self.phase {
+                    Phase::Open(_) => request_id_of(text),
+                    _ => None,
+                };
+                match request {
                     // Whoever names a request waits for an event that names it too.
                     request @ Some(_) => self.tell(Message::Reject { request, error }).await,
                     None => self.reply(BacktestResponse::Error(error)).await,
@@ -322,10 +326,23 @@ impl Connection {
 
 const ONE_SESSION: &str = "this connection has a session already; open another connection";
 
-/// The id of a request that could not be decoded, as far as it can be made out.
+/// The id of a request that could not be decoded, as far as it can be made out. Nothing else of it is kept: it may be
+/// large, and of many parts.
 fn request_id_of(text: &str) -> Option<RequestId> {
-    let message: serde_json::Value = serde_json::from_str(text).ok()?;
-    RequestId::new(message.get("params")?.get("requestId")?.as_str()?).ok()
+    let message: Named = serde_json::from_str(text).ok()?;
+    RequestId::new(message.params.request_id).ok()
+}
+
+/// A request of which nothing but the name is read.
+#[derive(Deserialize)]
+struct Named {
+    params: Name,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Name {
+    request_id: String,
 }
 
 fn describe(session: &SessionHandle) -> SessionOpened {

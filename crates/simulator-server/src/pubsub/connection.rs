@@ -29,8 +29,10 @@ const WAITING_REQUESTS: usize = 16;
 /// Why a data connection ends.
 #[derive(Debug)]
 enum Ending {
-    /// The client left, or the socket broke, or nothing arrived for too long.
+    /// The client left.
     Left,
+    /// The socket broke, or nothing arrived for too long.
+    Lost,
     /// Nothing can be sent any more.
     Stuck,
     /// The session ended long enough ago.
@@ -59,7 +61,7 @@ pub(crate) async fn serve(socket: WebSocket, session: Arc<SessionHandle>, reader
         biased;
         () = state.shutdown.cancelled() => Ending::Restart,
         () = over(&session, &state.times) => Ending::Over,
-        () = listen(&mut frames, &requests, &state.times) => Ending::Left,
+        ending = listen(&mut frames, &requests, &state.times) => ending,
         error = connection.run(waiting) => {
             tracing::debug!(%error, "a data connection cannot be written to");
             Ending::Stuck
@@ -67,9 +69,27 @@ pub(crate) async fn serve(socket: WebSocket, session: Arc<SessionHandle>, reader
     };
     tracing::debug!(?ending, session = session.number, "a data connection ends");
     let Connection { sink, reader, .. } = connection;
-    // Whoever has gone holds nobody up while hands are shaken.
-    drop(reader);
-    say_goodbye(&ending, sink, &mut frames, &state.times).await;
+    match ending {
+        Ending::Lost | Ending::Stuck => {
+            drop((sink, frames));
+            await_return(&reader, &session, &state).await;
+        }
+        // Whoever has gone holds nobody up while hands are shaken.
+        Ending::Left | Ending::Over | Ending::Restart => {
+            drop(reader);
+            say_goodbye(&ending, sink, &mut frames, &state.times).await;
+        }
+    }
+}
+
+/// Keeps what a lost connection has not been sent for a while.
+async fn await_return(reader: &Reader, session: &SessionHandle, state: &State) {
+    reader.lose();
+    tokio::select! {
+        () = state.shutdown.cancelled() => {}
+        () = session.finished.cancelled() => {}
+        () = tokio::time::sleep(state.times.data_grace) => {}
+    }
 }
 
 /// Waits until the session has ended, and for the time in which its last words may be read.
@@ -78,19 +98,20 @@ async fn over(session: &SessionHandle, times: &Times) {
     tokio::time::sleep(times.data_drain).await;
 }
 
-/// Reads requests until the client leaves.
-async fn listen(frames: &mut SplitStream<WebSocket>, requests: &mpsc::Sender<Request>, times: &Times) {
+/// Reads requests until the client leaves or is lost.
+async fn listen(frames: &mut SplitStream<WebSocket>, requests: &mpsc::Sender<Request>, times: &Times) -> Ending {
     while let Ok(Some(Ok(frame))) = timeout(times.silence_limit, frames.next()).await {
         let request = match frame {
             Message::Text(text) => Request::from_json(text.as_str()),
             Message::Binary(_) => Request::unreadable(RpcError::invalid_request("requests are text")),
-            Message::Close(_) => return,
+            Message::Close(_) => return Ending::Left,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
         if requests.send(request).await.is_err() {
-            return;
+            break;
         }
     }
+    Ending::Lost
 }
 
 /// A closing handshake, if there may be someone to shake hands with, within the time for it.
@@ -101,7 +122,7 @@ async fn say_goodbye(
     times: &Times,
 ) {
     let (code, reason) = match ending {
-        Ending::Stuck => return,
+        Ending::Stuck | Ending::Lost => return,
         Ending::Left => (close_code::NORMAL, ""),
         Ending::Over => (close_code::NORMAL, "session closed"),
         Ending::Restart => (close_code::RESTART, "server is stopping"),

@@ -130,6 +130,12 @@ impl Reader {
         self.log.read.notify_waiters();
     }
 
+    /// The connection is lost, but its client may come back: what it has not been sent is kept until this is dropped, or
+    /// another reader begins there.
+    pub(super) fn lose(&self) {
+        self.log.slots.lock().lose_reader(self.id);
+    }
+
     /// Waits for what comes next after what has been sent.
     pub(super) async fn next(&self, position: Position) -> Next {
         self.log

@@ -1,6 +1,6 @@
 //! The slots that a session keeps for its subscribers, and who has read how much of them. No waiting.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -122,6 +122,8 @@ pub(super) struct Slots {
     forgotten: Option<Slot>,
     /// What each connection has not been sent yet begins here; none for one that waits for nothing.
     readers: BTreeMap<u64, Option<Position>>,
+    /// Those of them whose connection is lost, and whose client may come back.
+    lost: BTreeSet<u64>,
     next_reader: u64,
     phase: Phase,
 }
@@ -186,6 +188,7 @@ impl Slots {
             limits,
             forgotten: None,
             readers: BTreeMap::new(),
+            lost: BTreeSet::new(),
             next_reader: 0,
             phase: Phase::Growing,
         }
@@ -255,7 +258,7 @@ impl Slots {
 
     /// The number of a new reader, if there is a place for one.
     pub(super) fn add_reader(&mut self) -> Option<u64> {
-        if self.readers.len() >= self.limits.connections {
+        if self.readers.len() - self.lost.len() >= self.limits.connections {
             return None;
         }
         let id = self.next_reader;
@@ -266,7 +269,20 @@ impl Slots {
 
     pub(super) fn remove_reader(&mut self, id: u64) {
         self.readers.remove(&id);
+        self.lost.remove(&id);
         self.forget();
+    }
+
+    /// Keeps what a reader holds until it is removed, or another one has it.
+    pub(super) fn lose_reader(&mut self, id: u64) {
+        if self.lost.len() >= self.limits.connections
+            && let Some(longest) = self.lost.pop_first()
+        {
+            self.readers.remove(&longest);
+        }
+        if self.readers.contains_key(&id) {
+            self.lost.insert(id);
+        }
     }
 
     /// Keeps everything from here on for a reader.
@@ -280,7 +296,22 @@ impl Slots {
         let begin = self.begin(start)?;
         let held = self.readers.entry(id).or_default();
         *held = Some(held.map_or(begin.position, |held| held.min(begin.position)));
+        if start != Start::Now {
+            self.replace_lost(begin.position);
+        }
         Ok(begin)
+    }
+
+    /// Whoever reads from here has what lost readers behind it were kept for.
+    fn replace_lost(&mut self, from: Position) {
+        let Self { lost, readers, .. } = self;
+        lost.retain(|id| {
+            let is_replaced = readers.get(id).is_none_or(|held| held.is_none_or(|held| held >= from));
+            if is_replaced {
+                readers.remove(id);
+            }
+            !is_replaced
+        });
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -64,6 +64,9 @@ pub(super) struct Form {
     slice: Option<UiDataSliceConfig>,
 }
 
+/// What an account takes beside its data: most accounts of a chain have none.
+const ACCOUNT_BYTES: usize = 512;
+
 /// One look at every account of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Search {
@@ -92,7 +95,8 @@ impl Search {
         let (mut found, mut bytes) = (Vec::new(), 0_usize);
         visit(executor, self.coverage, |address, account| {
             if is_wanted(&account) {
-                bytes = bytes.saturating_add(sliced_len(account.data().len(), self.form.slice));
+                let shown = sliced_len(account.data().len(), self.form.slice);
+                bytes = bytes.saturating_add(shown.saturating_add(ACCOUNT_BYTES));
                 found.push(Found::new(executor, address, account, self.form.encoding));
             }
             if bytes > self.max_bytes && found.len() > 1 {

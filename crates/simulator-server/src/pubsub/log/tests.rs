@@ -194,3 +194,58 @@ async fn wakes_reader_and_writer() {
     drop(reader);
     drained.await.unwrap();
 }
+
+/// Two closed slots, of which a reader that is lost then has been sent the first.
+fn lost_behind_the_first() -> (Arc<DataLog>, Reader) {
+    let log = log(1);
+    let lost = Reader::new(&log).unwrap();
+    lost.start(Start::Oldest).unwrap();
+    (5..=6).for_each(|slot| add_closed(&log, slot, 1));
+    lost.hold(Some(at(6)));
+    lost.lose();
+    (log, lost)
+}
+
+#[test]
+fn what_a_lost_reader_has_not_been_sent_is_kept_until_it_is_given_up() {
+    let (log, lost) = lost_behind_the_first();
+    add_closed(&log, 7, 1);
+    assert!(!log.has_room(), "the replay waits for it");
+    let back = Reader::new(&log).unwrap();
+    assert!(back.start(Start::From(6)).is_ok());
+    drop(back);
+    drop(lost);
+    assert!(log.has_room());
+    let late = Reader::new(&log).unwrap();
+    assert_eq!(late.start(Start::From(6)).map_err(oldest).err(), Some(7));
+}
+
+#[test]
+fn a_reader_that_comes_back_takes_the_place_of_the_lost_one() {
+    let (log, lost) = lost_behind_the_first();
+    let later = Reader::new(&log).unwrap();
+    later.start(Start::Now).unwrap();
+    later.hold(Some(at(8)));
+    assert!(!log.has_room(), "another reader is elsewhere");
+    drop(later);
+    let back = Reader::new(&log).unwrap();
+    back.start(Start::After(Cursor { slot: 6, index: 0 })).unwrap();
+    back.hold(Some(at(8)));
+    assert!(log.has_room());
+    drop(lost);
+    assert!(log.has_room());
+}
+
+#[test]
+fn lost_readers_take_no_place_but_are_bounded() {
+    let log = log(1);
+    let lost: Vec<_> = (0..5)
+        .map(|_| {
+            let reader = Reader::new(&log).expect("a place is free");
+            reader.lose();
+            reader
+        })
+        .collect();
+    assert!(Reader::new(&log).is_some());
+    drop(lost);
+}
