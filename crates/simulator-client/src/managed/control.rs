@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use simulator_api::{ContinueParams, ContinueToParams, CreateBacktestSessionRequest};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Instrument;
+use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Identity, default_connector};
+use super::manager::{Manager, Surroundings};
 use super::policy::{DEFAULT_DISCONNECT_TIMEOUT, MAX_DISCONNECT_TIMEOUT};
 use super::queue::{EventSender, Room, Weigh, queue};
-use super::supervisor::{Outlet, Setup, Supervisor, Watcher, refuse, watched};
+use super::supervisor::Outlet;
 use super::{
     ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, ControlEvent, EventReceiver,
     ManagedFailure, ManagedSessionError, SessionInfo,
 };
-use crate::ids::{random_seed, unique_name};
+use crate::ids::unique_name;
 use crate::machine::control::{AfterCompletion, ControlConfig, ControlMachine, ControlOutput, ControlRequest};
 use crate::transport::Connector;
 use crate::urls::control_url;
@@ -32,9 +31,7 @@ pub struct ControlHandle {
     pub status: watch::Receiver<ConnectionStatus>,
     requests: mpsc::Sender<ControlRequest>,
     opened: watch::Receiver<Option<SessionInfo>>,
-    watcher: Watcher,
-    task: JoinHandle<()>,
-    guard: DropGuard,
+    manager: Manager,
 }
 
 /// What a control manager is started with.
@@ -78,11 +75,9 @@ pub fn spawn_control_manager(
 
 impl ControlStart {
     pub(crate) fn spawn(self, cancel: &CancellationToken) -> ControlHandle {
-        let cancel = cancel.child_token();
         // Nobody reads the events of a session that is being made; what it tells on the way must not keep it from being
         // told that it is made.
         let (events, received) = queue(usize::MAX, self.policy.queue_bytes);
-        let (watched, watcher) = watched();
         let (opened, opened_seen) = watch::channel(None);
         let (requests, requested) = mpsc::channel(REQUEST_QUEUE);
         let span = tracing::info_span!("control", session = tracing::field::Empty);
@@ -92,35 +87,23 @@ impl ControlStart {
             opened,
             span: span.clone(),
         };
-        let guard = cancel.clone().drop_guard();
-        let policy = self.policy.clone();
-        let task = match self.prepare() {
-            Ok((endpoint, config)) => {
-                let setup = Setup {
-                    machine: ControlMachine::new(config),
-                    outlet,
-                    requests: Some(requested),
-                    endpoint,
-                    policy,
-                    cancel,
-                    jitter_seed: random_seed(),
-                };
-                tokio::spawn(Supervisor::new(setup, watched).run().instrument(span))
-            }
-            Err(error) => tokio::spawn(refuse(error, outlet, watched, cancel).instrument(span)),
+        let surroundings = Surroundings {
+            outlet,
+            requests: Some(requested),
+            policy: self.policy.clone(),
+            span,
         };
+        let manager = Manager::spawn(self.prepare(), surroundings, cancel);
         ControlHandle {
             events: received,
-            status: watcher.status.clone(),
+            status: manager.status(),
             requests,
             opened: opened_seen,
-            watcher,
-            task,
-            guard,
+            manager,
         }
     }
 
-    fn prepare(mut self) -> Result<(Endpoint, ControlConfig), ConnectionError> {
+    fn prepare(mut self) -> Result<(Endpoint, ControlMachine), ConnectionError> {
         let control_url = control_url(&self.url).map_err(|source| ConnectionError::Url(Arc::new(source)))?;
         let connector = self.connector.take().unwrap_or_else(|| default_connector(&self.policy));
         let endpoint = Endpoint::control(control_url.clone(), &self.identity, connector)?;
@@ -139,7 +122,7 @@ impl ControlStart {
             handshake_total_timeout: self.policy.handshake_total_timeout,
             resend_settle_time: self.policy.resend_settle_time,
         };
-        Ok((endpoint, config))
+        Ok((endpoint, ControlMachine::new(config)))
     }
 }
 
@@ -181,28 +164,23 @@ impl ControlHandle {
 
     /// Why the control channel failed for good, if it did.
     pub fn failure(&self) -> Option<ManagedFailure> {
-        self.watcher.known_failure()
+        self.manager.failure()
     }
 
     /// What the control channel has been through.
     pub fn counters(&self) -> &ConnectionCounters {
-        &self.watcher.counters
+        self.manager.counters()
     }
 
     /// Waits until the manager has ended. Events are no longer read, so that a session that has not ended is closed.
     pub async fn join(self) {
-        let Self {
-            events, task, guard, ..
-        } = self;
-        drop(events);
-        drop(guard);
-        // A panic of the task has been reported where it happened.
-        let _panicked = task.await;
+        drop(self.events);
+        self.manager.join().await;
     }
 
     /// Why nothing follows the last event, if that is not in good order.
     pub(super) fn abnormal_end(&self) -> Option<ManagedFailure> {
-        self.watcher.failure()
+        self.manager.abnormal_end()
     }
 
     /// Whether no request is taken any more.
@@ -216,13 +194,12 @@ impl ControlHandle {
     }
 
     pub(super) fn stalled(&self) -> watch::Receiver<bool> {
-        self.watcher.stalled.clone()
+        self.manager.stalled()
     }
 
     /// Closes the session, without waiting.
     pub(super) fn close(&mut self) {
-        let token = CancellationToken::new();
-        std::mem::replace(&mut self.guard, token.drop_guard()).disarm().cancel();
+        self.manager.close();
     }
 
     async fn send(&self, request: ControlRequest) -> Result<(), ManagedSessionError> {

@@ -31,6 +31,7 @@ mod endpoint;
 mod error;
 mod event;
 mod liveness;
+mod manager;
 mod policy;
 mod queue;
 mod session;

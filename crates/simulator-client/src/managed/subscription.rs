@@ -6,19 +6,17 @@ use std::task::{Context, Poll};
 
 use simulator_api::Compression;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Instrument;
+use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use super::endpoint::{Endpoint, default_connector};
+use super::manager::{Manager, Surroundings};
 use super::queue::{EventSender, Room, Weigh, queue};
-use super::supervisor::{Outlet, Setup, Supervisor, Watcher, refuse, watched};
+use super::supervisor::{Outlet, Watcher};
 use super::{
     CompressionChoice, ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, EventReceiver,
     ManagedFailure, SubscriptionNotification,
 };
-use crate::ids::random_seed;
 use crate::machine::subscription::{SubscriptionConfig, SubscriptionKind, SubscriptionMachine};
 use crate::transport::Connector;
 use crate::urls::http_to_ws_url;
@@ -31,9 +29,7 @@ pub struct SubscriptionHandle {
     pub notifications: EventReceiver<SubscriptionNotification>,
     /// Whether the subscriptions are established.
     pub status: watch::Receiver<ConnectionStatus>,
-    watcher: Watcher,
-    task: JoinHandle<()>,
-    guard: DropGuard,
+    manager: Manager,
 }
 
 /// What a subscription manager is started with.
@@ -97,37 +93,22 @@ impl SubscriptionStart {
     }
 
     pub(crate) fn spawn(self, cancel: &CancellationToken) -> SubscriptionHandle {
-        let cancel = cancel.child_token();
         let (outlet, notifications) = queue(self.policy.notification_queue, self.policy.queue_bytes);
-        let (watched, watcher) = watched();
-        let span = tracing::info_span!("subscription", kind = ?self.kind);
-        let guard = cancel.clone().drop_guard();
-        let policy = self.policy.clone();
-        let task = match self.prepare() {
-            Ok((endpoint, config)) => {
-                let setup = Setup {
-                    machine: SubscriptionMachine::new(config),
-                    outlet,
-                    requests: None,
-                    endpoint,
-                    policy,
-                    cancel,
-                    jitter_seed: random_seed(),
-                };
-                tokio::spawn(Supervisor::new(setup, watched).run().instrument(span))
-            }
-            Err(error) => tokio::spawn(refuse(error, outlet, watched, cancel).instrument(span)),
+        let surroundings = Surroundings {
+            outlet,
+            requests: None,
+            policy: self.policy.clone(),
+            span: tracing::info_span!("subscription", kind = ?self.kind),
         };
+        let manager = Manager::spawn(self.prepare(), surroundings, cancel);
         SubscriptionHandle {
             notifications,
-            status: watcher.status.clone(),
-            watcher,
-            task,
-            guard,
+            status: manager.status(),
+            manager,
         }
     }
 
-    fn prepare(self) -> Result<(Endpoint, SubscriptionConfig), ConnectionError> {
+    fn prepare(self) -> Result<(Endpoint, SubscriptionMachine), ConnectionError> {
         if self.addresses.is_empty() {
             return Err(ConnectionError::NothingToSubscribe);
         }
@@ -142,7 +123,7 @@ impl SubscriptionStart {
             max_message_bytes: self.policy.max_message_bytes,
         };
         let connector = self.connector.unwrap_or_else(|| default_connector(&self.policy));
-        Ok((Endpoint::data(url, connector), config))
+        Ok((Endpoint::data(url, connector), SubscriptionMachine::new(config)))
     }
 }
 
@@ -172,40 +153,32 @@ fn is_loopback(url: &Url) -> bool {
 impl SubscriptionHandle {
     /// Why the subscriptions failed for good, if they did.
     pub fn failure(&self) -> Option<ManagedFailure> {
-        self.watcher.known_failure()
+        self.manager.failure()
     }
 
     /// What the connection has been through.
     pub fn counters(&self) -> &ConnectionCounters {
-        &self.watcher.counters
+        self.manager.counters()
     }
 
     /// Waits until the manager has ended. Notifications are no longer read, so that subscriptions that have not told
     /// everything are given up.
     pub async fn join(self) {
-        let Self {
-            notifications,
-            task,
-            guard,
-            ..
-        } = self;
-        drop(notifications);
-        drop(guard);
-        // A panic of the task has been reported where it happened.
-        let _panicked = task.await;
+        drop(self.notifications);
+        self.manager.join().await;
     }
 
     pub(crate) fn watcher(&self) -> Watcher {
-        self.watcher.clone()
+        self.manager.watcher()
     }
 
     /// Why nothing follows the last notification, if that is not because everything was told.
     pub(super) fn abnormal_end(&self) -> Option<ManagedFailure> {
-        self.watcher.failure()
+        self.manager.abnormal_end()
     }
 
     pub(super) fn stalled(&self) -> watch::Receiver<bool> {
-        self.watcher.stalled.clone()
+        self.manager.stalled()
     }
 }
 
