@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use solana_address::Address;
 
 use crate::decode::{Decode, Fields, deserialize_by_decoding, unexpected, unexpected_name};
-use crate::{AccountModifications, DecodeError, DiscoveryFilter, address};
+use crate::packed::{pack, unpack};
+use crate::{AccountModifications, DecodeError, DiscoveryFilter, UnpackBudget, address};
 
 /// Transactions to run at certain points of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,6 +101,81 @@ pub enum ResolveRule {
     },
     /// The stamp of a quote.
     QuoteStamp,
+}
+
+impl ScheduledAction {
+    /// Transactions that are simulated: base64 of Solana's wire encoding, each. With an anchor that lists slots, one for
+    /// each slot.
+    pub fn simulate(anchor: ActionAnchor, transactions: &[impl AsRef<str>]) -> Self {
+        Self::new(ActionKind::Simulate, anchor, transactions)
+    }
+
+    /// Transactions that are sent; otherwise as [`ScheduledAction::simulate`].
+    pub fn send(anchor: ActionAnchor, transactions: &[impl AsRef<str>]) -> Self {
+        Self::new(ActionKind::Send, anchor, transactions)
+    }
+
+    fn new(kind: ActionKind, anchor: ActionAnchor, transactions: &[impl AsRef<str>]) -> Self {
+        let transactions: Vec<&str> = transactions.iter().map(AsRef::as_ref).collect();
+        Self {
+            anchor,
+            kind,
+            transactions: pack(&transactions),
+            account_overrides: AccountModifications::default(),
+            feeds_reroute: false,
+            return_accounts: Vec::new(),
+            label: None,
+            resolve: None,
+        }
+    }
+
+    /// The actions as they travel in [`CreateSessionParams::actions`](crate::CreateSessionParams::actions).
+    pub fn pack_all(actions: &[Self]) -> String {
+        pack(actions)
+    }
+
+    /// Reads actions as they travel. What they hold packed stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] with a path that begins with `actions`.
+    pub fn unpack_all(packed: &str, budget: &mut UnpackBudget) -> Result<Vec<Self>, DecodeError> {
+        unpack(packed, budget).map_err(|error| error.within("actions"))
+    }
+
+    /// The transactions, each as base64.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] with a path that begins with `transactions`.
+    pub fn unpack_transactions(&self, budget: &mut UnpackBudget) -> Result<Vec<String>, DecodeError> {
+        unpack(&self.transactions, budget).map_err(|error| error.within("transactions"))
+    }
+}
+
+impl ActionAnchor {
+    /// Before these slots.
+    pub fn before_slots(slots: &[u64]) -> Self {
+        Self::BeforeSlot { slots: pack(slots) }
+    }
+
+    /// After these slots.
+    pub fn after_slots(slots: &[u64]) -> Self {
+        Self::AfterSlot { slots: pack(slots) }
+    }
+
+    /// The slots that it lists; `None` for an anchor that lists none.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] with a path that begins with `anchor.slots`.
+    pub fn unpack_slots(&self, budget: &mut UnpackBudget) -> Result<Option<Vec<u64>>, DecodeError> {
+        let (Self::BeforeSlot { slots } | Self::AfterSlot { slots }) = self else {
+            return Ok(None);
+        };
+        let slots = unpack(slots, budget).map_err(|error| error.within("slots").within("anchor"))?;
+        Ok(Some(slots))
+    }
 }
 
 impl Decode for ScheduledAction {

@@ -3,7 +3,7 @@
 use solana_address::error::ParseAddressError;
 use thiserror::Error;
 
-use crate::{BacktestError, InvalidRequestId, InvalidSessionId, InvalidSessionName};
+use crate::{BacktestError, InvalidRequestId, InvalidSessionId, InvalidSessionName, UnpackError};
 
 /// A message that could not be decoded: the path of the value that is wrong, and what is wrong with it.
 ///
@@ -54,6 +54,9 @@ pub enum Problem {
     /// A text that is not a session name.
     #[error(transparent)]
     SessionName(#[from] InvalidSessionName),
+    /// A packed text that cannot be unpacked.
+    #[error(transparent)]
+    Packed(#[from] UnpackError),
     /// An account to modify whose address is not an address.
     #[error("expected a base58 address as key")]
     ModifiedAccountKey {

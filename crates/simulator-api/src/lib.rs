@@ -45,6 +45,7 @@ mod event;
 mod message;
 mod name;
 mod open_names;
+mod packed;
 mod parallel;
 mod probe;
 mod ranges;
@@ -78,6 +79,7 @@ pub use error::BacktestError;
 pub use event::{DiscoveryBatchEvent, PausedEvent};
 pub use message::{RawJson, UnknownMessage};
 pub use name::{InvalidSessionName, SessionName};
+pub use packed::{UnpackBudget, UnpackError};
 pub use parallel::{
     AttachBacktestSessionRequest, AttachParallelControlSessionRequestV2, CloseSessionRequestV1,
     ContinueSessionRequestV1, ContinueToSessionRequestV1,
