@@ -169,16 +169,9 @@ impl AccountStore {
         self.base.scope == Scope::All || self.written.contains_key(address) || self.base.accounts.contains_key(address)
     }
 
-    /// Where an upgradeable program keeps its code, as its account says. (Layout: `UpgradeableLoaderState::Program`.)
+    /// Where an upgradeable program keeps its code, as its account says.
     pub(crate) fn program_data_address(&self, program: &Pubkey) -> Option<Pubkey> {
-        let account = self
-            .get(program)
-            .filter(|account| *account.owner() == bpf_loader_upgradeable::ID)?;
-        let address = account
-            .data()
-            .strip_prefix(&deployment::PROGRAM_KIND)?
-            .first_chunk::<32>()?;
-        Some(Pubkey::new_from_array(*address))
+        program_data_address_in(self.get(program)?)
     }
 
     /// Stores an account. One without lamports ceases to exist.
@@ -270,6 +263,19 @@ impl AccountStore {
         };
         std::iter::from_fn(next).take(limit).copied().collect()
     }
+}
+
+/// Where an upgradeable program keeps its code, as its account says; `None` if it is no such account. (Layout:
+/// `UpgradeableLoaderState::Program`.)
+pub(crate) fn program_data_address_in(program: &AccountSharedData) -> Option<Pubkey> {
+    if *program.owner() != bpf_loader_upgradeable::ID {
+        return None;
+    }
+    let address = program
+        .data()
+        .strip_prefix(&deployment::PROGRAM_KIND)?
+        .first_chunk::<32>()?;
+    Some(Pubkey::new_from_array(*address))
 }
 
 /// The runtime's form of a recorded account.

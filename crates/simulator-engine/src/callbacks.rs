@@ -7,11 +7,11 @@ use solana_precompile_error::PrecompileError;
 use solana_pubkey::Pubkey;
 use solana_svm_callback::{InvokeContextCallback, TransactionProcessingCallback};
 
-use crate::accounts::AccountStore;
+use crate::view::AccountView;
 
 /// The host of one call into the virtual machine.
 pub(crate) struct Callbacks<'a> {
-    pub(crate) accounts: &'a AccountStore,
+    pub(crate) accounts: AccountView<'a>,
     pub(crate) features: &'a FeatureSet,
 }
 

@@ -16,9 +16,9 @@ use solana_svm_transaction::svm_message::{SVMMessage, SVMStaticMessage};
 use solana_transaction::sanitized::SanitizedTransaction;
 use solana_transaction_error::TransactionError;
 
-use crate::accounts::AccountStore;
 use crate::blockhash_queue::{BlockhashAge, BlockhashQueue};
 use crate::runtime::Runtime;
+use crate::view::AccountView;
 
 /// Price of one signature. (Agave: `FeeStructure::lamports_per_signature`; the rate of the fee governor does not
 /// enter into fees.)
@@ -45,7 +45,7 @@ pub(crate) enum Origin {
 #[derive(Clone, Copy)]
 pub(crate) struct Checker<'a> {
     pub(crate) runtime: &'a Runtime,
-    pub(crate) accounts: &'a AccountStore,
+    pub(crate) accounts: AccountView<'a>,
     pub(crate) blockhashes: &'a BlockhashQueue,
     /// Added to limits that transactions set themselves; fees stay as they are.
     pub(crate) extra_compute_units: u32,

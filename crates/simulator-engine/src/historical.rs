@@ -19,6 +19,7 @@ use crate::report::{
     AccountDiff, AccountDiffs, Divergence, DivergenceClass, Execution, OutcomeField, Skip, TransactionReport,
     Unverifiable, Verdict,
 };
+use crate::view::AccountView;
 
 /// What executing a transaction came to.
 pub(crate) struct Executed {
@@ -93,10 +94,20 @@ impl Replay {
         if let Some(unknown) = self.unknown_account(&keys, recorded) {
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
-        let effects = match self.machine(open).execute(transaction, origin, &self.seen) {
-            Ok(effects) => effects,
-            Err(error) => return Executed::of(transaction, keys, Execution::Refused(error)),
-        };
+        match self.machine(open).execute(transaction, origin, &self.seen) {
+            Ok(effects) => self.land(open, transaction, keys, effects),
+            Err(error) => Executed::of(transaction, keys, Execution::Refused(error)),
+        }
+    }
+
+    /// Stores what a transaction has done to the session in the open slot.
+    pub(crate) fn land(
+        &mut self,
+        open: &mut OpenSlot,
+        transaction: &Sanitized,
+        keys: Vec<Pubkey>,
+        effects: Effects,
+    ) -> Executed {
         self.seen.insert(*transaction.message_hash());
         open.fees.add(&effects);
         self.runtime.merge_programs(open.block.block().slot, &effects.programs);
@@ -133,10 +144,7 @@ impl Replay {
                 self.accounts.assume_absent(key);
             }
         }
-        keys.iter()
-            .copied()
-            .chain(keys.iter().filter_map(|key| self.accounts.program_data_address(key)))
-            .find(|key| !self.accounts.is_known(key))
+        AccountView::from(&self.accounts).first_unknown(keys)
     }
 
     fn judge(
@@ -210,7 +218,7 @@ impl Replay {
 }
 
 impl Executed {
-    fn of(transaction: &Sanitized, account_keys: Vec<Pubkey>, execution: Execution) -> Self {
+    pub(crate) fn of(transaction: &Sanitized, account_keys: Vec<Pubkey>, execution: Execution) -> Self {
         let message = transaction.message();
         let writable_keys = keys_where(&account_keys, |index| message.is_writable(index));
         let programs = outcome::invoked_programs(transaction, &account_keys, execution.outcome());
@@ -223,11 +231,11 @@ impl Executed {
         }
     }
 
-    fn skipped(transaction: &VersionedTransaction, skip: Skip) -> Self {
+    pub(crate) fn skipped(transaction: &VersionedTransaction, skip: Skip) -> Self {
         Self::unresolved(transaction, Execution::Skipped(skip))
     }
 
-    fn refused(transaction: &VersionedTransaction, error: TransactionError) -> Self {
+    pub(crate) fn refused(transaction: &VersionedTransaction, error: TransactionError) -> Self {
         Self::unresolved(transaction, Execution::Refused(error))
     }
 
@@ -251,7 +259,8 @@ impl Executed {
     }
 }
 
-fn lookup_tables(transaction: &VersionedTransaction) -> impl Iterator<Item = Pubkey> {
+/// The lookup tables that a transaction names.
+pub(crate) fn lookup_tables(transaction: &VersionedTransaction) -> impl Iterator<Item = Pubkey> {
     let lookups = transaction.message.address_table_lookups().unwrap_or_default();
     lookups.iter().map(|lookup| lookup.account_key)
 }

@@ -10,13 +10,13 @@ use solana_sdk_ids::address_lookup_table;
 use solana_slot_hashes::SlotHashes;
 use solana_transaction_error::AddressLoaderError;
 
-use crate::accounts::AccountStore;
+use crate::view::AccountView;
 
 /// Resolves table lookups as of the open slot: an address that was added in this slot cannot be used yet, and a
 /// table that was deactivated works for as long as the slot of its deactivation is in SlotHashes.
 #[derive(Clone, Copy)]
 pub(crate) struct LookupTables<'a> {
-    pub(crate) accounts: &'a AccountStore,
+    pub(crate) accounts: AccountView<'a>,
     pub(crate) slot: u64,
     pub(crate) slot_hashes: &'a SlotHashes,
 }

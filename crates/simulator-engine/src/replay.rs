@@ -28,6 +28,7 @@ use crate::report::{AccountDiffs, SlotReport, Summary, TransactionReport, Unrepr
 use crate::runtime::{Runtime, SetupError};
 use crate::seen::SeenTransactions;
 use crate::sysvars::{self, Clock, SysvarError};
+use crate::view::AccountView;
 
 /// What a replay depends on besides its accounts and blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,8 @@ impl ReplayOptions {
 pub struct Position {
     /// The open slot.
     pub slot: Slot,
-    /// The next batch to execute; equal to `batches` when the whole block has been executed.
+    /// The next batch to execute, or the one that is being executed; equal to `batches` when the whole block has been
+    /// executed.
     pub batch: usize,
     /// How many batches the block has.
     pub batches: usize,
@@ -161,6 +163,8 @@ pub(crate) struct Tip {
 pub(crate) struct OpenSlot {
     pub(crate) block: Arc<DecodedBlock>,
     pub(crate) next_batch: usize,
+    /// The next transaction of the block: one of the next batch.
+    pub(crate) next_transaction: usize,
     pub(crate) block_height: u64,
     pub(crate) environment: TransactionProcessingEnvironment,
     pub(crate) fees: CollectedFees,
@@ -240,15 +244,33 @@ impl Replay {
     /// # Errors
     /// No slot is open.
     pub fn execute_batch(&mut self) -> Result<Option<Vec<TransactionReport>>, SlotError> {
+        let batch = self.open.as_ref().ok_or(SlotError::NoOpenSlot)?.next_batch;
+        let mut reports = Vec::new();
+        while self.open.as_ref().is_some_and(|open| open.next_batch == batch)
+            && let Some(report) = self.execute_transaction()?
+        {
+            reports.push(report);
+        }
+        Ok(Some(reports).filter(|reports| !reports.is_empty()))
+    }
+
+    /// Executes the next transaction of the open slot, or gives `None` when the whole block has been executed. A batch
+    /// that was begun so is finished by [`execute_batch`](Self::execute_batch) or by further calls.
+    ///
+    /// # Errors
+    /// No slot is open.
+    pub fn execute_transaction(&mut self) -> Result<Option<TransactionReport>, SlotError> {
         let open = self.open.as_mut().ok_or(SlotError::NoOpenSlot)?;
         let block = Arc::clone(&open.block);
-        let Some(range) = block.batches().get(open.next_batch).cloned() else {
+        let Some(batch) = block.batches().get(open.next_batch) else {
             return Ok(None);
         };
-        open.next_batch += 1;
-        Ok(Some(
-            range.map(|index| self.execute_historical(&block, index)).collect(),
-        ))
+        let index = open.next_transaction;
+        open.next_transaction += 1;
+        if open.next_transaction == batch.end {
+            open.next_batch += 1;
+        }
+        Ok(Some(self.execute_historical(&block, index)))
     }
 
     /// Closes the open slot: everything that the runtime does after the last transaction.
@@ -452,14 +474,19 @@ impl Replay {
 
     /// What transactions of the open slot are executed against.
     pub(crate) fn machine<'a>(&'a self, open: &'a OpenSlot) -> Machine<'a> {
-        self.machine_over(open, &self.accounts)
+        self.machine_over(open, &self.runtime, (&self.accounts).into())
     }
 
-    /// The same over other accounts than the session's.
-    pub(crate) fn machine_over<'a>(&'a self, open: &'a OpenSlot, accounts: &'a AccountStore) -> Machine<'a> {
+    /// The same over other accounts than the session's, in a machine that knows them.
+    pub(crate) fn machine_over<'a>(
+        &'a self,
+        open: &'a OpenSlot,
+        runtime: &'a Runtime,
+        accounts: AccountView<'a>,
+    ) -> Machine<'a> {
         Machine {
             checker: Checker {
-                runtime: &self.runtime,
+                runtime,
                 accounts,
                 blockhashes: &self.blockhashes,
                 extra_compute_units: self.options.extra_compute_units,

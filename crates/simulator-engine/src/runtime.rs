@@ -25,6 +25,7 @@ use crate::accounts::AccountStore;
 use crate::blockhash_queue::RecentBlockhash;
 use crate::callbacks::Callbacks;
 use crate::sysvars::{self, SysvarError};
+use crate::view::AccountView;
 
 /// Compiled programs are thinned out once in so many slots, so that upgrades do not pile up.
 const PRUNE_INTERVAL_SLOTS: u64 = 256;
@@ -96,17 +97,17 @@ impl Runtime {
             chain,
             slots_since_prune: 0,
         };
-        runtime.add_builtins(accounts);
+        runtime.add_builtins(accounts.into());
         Ok(runtime)
     }
 
-    fn add_builtins(&self, accounts: &AccountStore) {
+    fn add_builtins(&self, accounts: AccountView<'_>) {
         for builtin in BUILTINS {
             self.add_builtin(builtin, accounts);
         }
     }
 
-    fn add_builtin(&self, builtin: &BuiltinPrototype, accounts: &AccountStore) {
+    fn add_builtin(&self, builtin: &BuiltinPrototype, accounts: AccountView<'_>) {
         let activated = match builtin.enable_feature_id {
             None => Some(0),
             Some(feature) => self.features.activated_slot(&feature),
@@ -132,7 +133,7 @@ impl Runtime {
             .collect();
         self.features = Arc::new(features);
         for builtin in enabled {
-            self.add_builtin(builtin, accounts);
+            self.add_builtin(builtin, accounts.into());
         }
         Ok(())
     }
@@ -153,12 +154,12 @@ impl Runtime {
     }
 
     /// Fills the sysvar cache from the accounts; it stays as it is for the whole slot.
-    pub(crate) fn fill_sysvar_cache(&self, accounts: &AccountStore) {
+    pub(crate) fn fill_sysvar_cache(&self, accounts: AccountView<'_>) {
         self.processor
             .fill_missing_sysvar_cache_entries(&self.callbacks(accounts));
     }
 
-    pub(crate) fn callbacks<'a>(&'a self, accounts: &'a AccountStore) -> Callbacks<'a> {
+    pub(crate) fn callbacks<'a>(&'a self, accounts: AccountView<'a>) -> Callbacks<'a> {
         Callbacks {
             accounts,
             features: &self.features,
@@ -197,13 +198,29 @@ impl Runtime {
 
     /// Forgets every compiled program: after code was replaced behind the runtime's back, what was compiled from it, and
     /// what failed to compile, may no longer be right.
-    pub(crate) fn forget_programs(&mut self, slot: u64, accounts: &AccountStore) {
+    pub(crate) fn forget_programs(&mut self, slot: u64, accounts: AccountView<'_>) {
         let mut cache = ProgramCache::new(slot);
         cache.set_fork_graph(Arc::downgrade(&self.chain));
         self.processor.global_program_cache = Arc::new(RwLock::new(cache));
         self.add_builtins(accounts);
         self.processor = self.processor.new_from(slot, self.epoch_schedule.get_epoch(slot));
         self.fill_sysvar_cache(accounts);
+    }
+
+    /// A machine of its own over other accounts: it reads programs and sysvars from them, and nothing that is compiled in
+    /// it reaches this one. Rent and epoch schedule stay as they are.
+    pub(crate) fn apart(&self, slot: u64, accounts: AccountView<'_>) -> Self {
+        let mut apart = Self {
+            processor: self.processor.new_from(slot, self.epoch_schedule.get_epoch(slot)),
+            features: Arc::clone(&self.features),
+            reserved: self.reserved.clone(),
+            rent: self.rent.clone(),
+            epoch_schedule: self.epoch_schedule.clone(),
+            chain: Arc::clone(&self.chain),
+            slots_since_prune: 0,
+        };
+        apart.forget_programs(slot, accounts);
+        apart
     }
 
     /// Compute units, heap and call depth by default.
@@ -217,7 +234,7 @@ pub(crate) fn program_data_address(program: &Pubkey) -> Pubkey {
     Pubkey::find_program_address(&[program.as_ref()], &bpf_loader_upgradeable::ID).0
 }
 
-fn is_upgradeable_program(accounts: &AccountStore, address: &Pubkey) -> bool {
+fn is_upgradeable_program(accounts: AccountView<'_>, address: &Pubkey) -> bool {
     accounts
         .get(address)
         .is_some_and(|account| *account.owner() == bpf_loader_upgradeable::ID)

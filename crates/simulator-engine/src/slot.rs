@@ -32,10 +32,11 @@ impl Replay {
         let rent = self.runtime.rent.clone();
         sysvars::push_slot_hash(&mut self.accounts, &rent, self.tip.slot, &slot_hash);
         clock.write(&mut self.accounts, &rent);
-        self.runtime.fill_sysvar_cache(&self.accounts);
+        self.runtime.fill_sysvar_cache((&self.accounts).into());
         let environment = self.runtime.environment(block.slot, self.blockhashes.last());
         Ok(OpenSlot {
             next_batch: 0,
+            next_transaction: 0,
             block_height: self.height_of(block),
             environment,
             fees: CollectedFees::default(),

@@ -9,11 +9,11 @@ use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
-use crate::accounts::AccountStore;
 use crate::block::first_signature;
 use crate::check::{Origin, Sanitized};
 use crate::deployment;
 use crate::execute::Machine;
+use crate::historical::Executed;
 use crate::lineage::Reached;
 use crate::outcome;
 use crate::replay::{Replay, SlotError};
@@ -85,6 +85,18 @@ pub struct SimulateOptions {
     pub blockhash: BlockhashCheck,
 }
 
+impl InjectedTransaction {
+    pub(crate) fn new(transaction: &VersionedTransaction, executed: Executed) -> Self {
+        Self {
+            signature: first_signature(transaction),
+            account_keys: executed.account_keys,
+            programs: executed.programs,
+            execution: executed.execution,
+            account_diffs: executed.account_diffs,
+        }
+    }
+}
+
 impl Replay {
     /// Sets an account, effective at once. Without lamports it ceases to exist.
     ///
@@ -96,7 +108,6 @@ impl Replay {
         self.proof.session_changed();
         self.lineage.reach([&address], Reached::OVERRIDDEN);
         deployment::limit_slot(&mut account, self.slot().saturating_sub(1));
-        let holds_code = |account: &AccountSharedData| account.executable() || LOADERS.contains(account.owner());
         let changes_code = self.accounts.get(&address).is_some_and(holds_code) || holds_code(&account);
         let replaced = (address == sysvar::clock::ID).then(|| Clock::read(&self.accounts));
         self.accounts.put(address, account);
@@ -104,9 +115,9 @@ impl Replay {
             self.keep_clock_in_step(replaced);
         }
         if changes_code {
-            self.runtime.forget_programs(self.slot(), &self.accounts);
+            self.runtime.forget_programs(self.slot(), (&self.accounts).into());
         }
-        if SYSVARS.contains(&address) {
+        if is_sysvar(&address) {
             self.take_over_sysvars();
         }
     }
@@ -134,7 +145,7 @@ impl Replay {
             self.runtime.epoch_schedule = schedule;
         }
         self.runtime.processor.reset_sysvar_cache();
-        self.runtime.fill_sysvar_cache(&self.accounts);
+        self.runtime.fill_sysvar_cache((&self.accounts).into());
     }
 
     /// Executes a user's transaction in the open slot, after everything that is already in it. Signatures are not
@@ -148,19 +159,18 @@ impl Replay {
         }
         self.begin_session();
         let executed = self.execute_and_commit(transaction, Origin::User, None);
-        let signature = first_signature(transaction);
+        self.note_injected(transaction, &executed);
+        Ok(InjectedTransaction::new(transaction, executed))
+    }
+
+    /// Notes that a transaction of the user's was executed, if it was.
+    pub(crate) fn note_injected(&mut self, transaction: &VersionedTransaction, executed: &Executed) {
         if executed.execution.outcome().is_some() {
             self.proof.session_changed();
             self.lineage.reach(&executed.writable_keys, Reached::OVERRIDDEN);
-            self.recorder.injected(&signature, &executed.execution);
+            self.recorder
+                .injected(&first_signature(transaction), &executed.execution);
         }
-        Ok(InjectedTransaction {
-            signature,
-            account_keys: executed.account_keys,
-            programs: executed.programs,
-            execution: executed.execution,
-            account_diffs: executed.account_diffs,
-        })
     }
 
     /// What a transaction would pay if it were sent now, in lamports, or why it would be refused. Its signatures and its
@@ -184,11 +194,12 @@ impl Replay {
         transaction: &VersionedTransaction,
         options: SimulateOptions,
     ) -> Result<SimulatedTransaction, SlotError> {
-        self.simulate_over(&self.accounts, transaction, options)
+        self.simulate_with(&[], transaction, options)
     }
 
-    /// The same if these accounts were set before. They must neither hold code nor be sysvars: the virtual machine has
-    /// copies of those.
+    /// The same if these accounts were set before. What it takes is in proportion to the changes, not to the session;
+    /// where they replace code or sysvars, of which the virtual machine has copies, also what it takes to set up another
+    /// machine.
     ///
     /// # Errors
     /// No slot is open.
@@ -198,21 +209,9 @@ impl Replay {
         transaction: &VersionedTransaction,
         options: SimulateOptions,
     ) -> Result<SimulatedTransaction, SlotError> {
-        let mut accounts = self.accounts.clone();
-        for (address, account) in changes {
-            accounts.put(*address, account.clone());
-        }
-        self.simulate_over(&accounts, transaction, options)
-    }
-
-    fn simulate_over(
-        &self,
-        accounts: &AccountStore,
-        transaction: &VersionedTransaction,
-        options: SimulateOptions,
-    ) -> Result<SimulatedTransaction, SlotError> {
         let open = self.open.as_ref().ok_or(SlotError::NoOpenSlot)?;
-        let machine = self.machine_over(open, accounts);
+        let stage = self.stage(changes);
+        let machine = self.machine_on(open, &stage);
         let origin = match options.blockhash {
             BlockhashCheck::Enforce => Origin::User,
             BlockhashCheck::Replace => Origin::UserAnyBlockhash,
@@ -257,4 +256,14 @@ impl Replay {
             accounts_after,
         }
     }
+}
+
+/// Whether the virtual machine may keep something compiled from an account.
+pub(crate) fn holds_code(account: &AccountSharedData) -> bool {
+    account.executable() || LOADERS.contains(account.owner())
+}
+
+/// Whether the virtual machine keeps a copy of the account at this address.
+pub(crate) fn is_sysvar(address: &Pubkey) -> bool {
+    SYSVARS.contains(address)
 }

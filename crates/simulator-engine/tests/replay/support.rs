@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use simulator_archive::Archive;
-use simulator_archive::import::{ImportOptions, ledger};
+use simulator_archive::import::{ImportOptions, ScopeChoice, ledger};
 use simulator_archive::model::Slot;
 use simulator_engine::{AccountBase, DecodedBlock, Replay, ReplayOptions, SlotReport, TransactionReport};
 use simulator_testkit::accounts::{AccountDump, AccountRecord};
@@ -21,10 +21,23 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn from_ledger(directory: &Path) -> Self {
+        Self::import(directory, ImportOptions::default())
+    }
+
+    /// The sample as a list of some accounts, of which others may be missing.
+    pub(crate) fn listed_sample() -> Self {
+        let options = ImportOptions {
+            scope: ScopeChoice::Listed,
+            ..ImportOptions::default()
+        };
+        Self::import(&paths::sample("agave-small"), options)
+    }
+
+    fn import(directory: &Path, options: ImportOptions) -> Self {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime without drivers can always be built")
-            .block_on(load(directory))
+            .block_on(load(directory, options))
     }
 
     pub(crate) fn sample() -> Self {
@@ -48,10 +61,10 @@ impl Loaded {
     }
 }
 
-async fn load(directory: &Path) -> Loaded {
+async fn load(directory: &Path, options: ImportOptions) -> Loaded {
     let out = tempfile::tempdir().expect("a temporary directory");
     let location = out.path().to_str().expect("temporary paths are text").to_owned();
-    ledger::import(directory, &location, ImportOptions::default(), |_| ())
+    ledger::import(directory, &location, options, |_| ())
         .await
         .expect("the ledger is sound");
     let archive = Archive::open(&location).await.expect("it has just been written");
