@@ -1,5 +1,7 @@
 //! A session's replay with everything that is kept about it: recent transactions, outcome records, totals.
 
+mod actions;
+
 use std::sync::Arc;
 
 use simulator_api::SessionSummary;
@@ -12,10 +14,13 @@ use solana_account::AccountSharedData;
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 
+use crate::actions::Schedule;
 use crate::convert::{SlotRecord, SummaryContext, Tally, replay_summary};
 use crate::history::{History, PastTransaction};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::{DataLog, Record, SlotHead};
+
+use self::actions::Runner;
 
 /// The replay of one session.
 pub(crate) struct Executor {
@@ -23,6 +28,7 @@ pub(crate) struct Executor {
     history: History,
     outcomes: Option<OutcomeRecorder>,
     data: Arc<DataLog>,
+    actions: Option<Runner>,
     tally: Tally,
     context: SummaryContext,
     complete: bool,
@@ -85,10 +91,17 @@ impl Executor {
             history,
             outcomes,
             data,
+            actions: None,
             tally: Tally::default(),
             context,
             complete: false,
         }
+    }
+
+    /// The same with actions that it runs by itself.
+    pub(crate) fn with_actions(mut self, schedule: Option<Schedule>) -> Self {
+        self.actions = schedule.map(Runner::new);
+        self
     }
 
     /// Executes a block on the way to where the session begins.
@@ -104,17 +117,22 @@ impl Executor {
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.open = Some(SlotRecord::begin(block.block(), outcomes.detail));
         }
+        self.begin_actions(block)?;
         Ok((slot, batches))
     }
 
-    /// Executes the next batch of the open slot.
+    /// Executes the next batch of the open slot, with the actions that belong to it.
     pub(crate) fn execute_batch(&mut self) -> Result<(), SlotError> {
-        let reports = self.replay.execute_batch()?.unwrap_or_default();
         let block = self.replay.open_block().cloned().ok_or(SlotError::NoOpenSlot)?;
-        for report in reports {
-            self.keep(&block, report);
+        self.run_actions_before()?;
+        if self.waits_for_matches() {
+            self.execute_around_matches(&block)?;
+        } else {
+            for report in self.replay.execute_batch()?.unwrap_or_default() {
+                self.keep(&block, report);
+            }
         }
-        Ok(())
+        self.run_actions_after()
     }
 
     /// Closes the open slot, and hands its record to the reader.
@@ -150,18 +168,23 @@ impl Executor {
             return Err(InjectError::SlotFull);
         }
         let mut injected = self.replay.inject(&transaction)?;
-        if let Execution::Processed(outcome) = &injected.execution {
-            let block_time = self.replay.open_block().and_then(|block| block.block().block_time);
-            let past = PastTransaction {
-                slot: self.replay.slot(),
-                index: None,
-                block_time,
-                transaction,
-                outcome: outcome.clone(),
-            };
-            self.publish(past, std::mem::take(&mut injected.account_diffs));
-        }
+        self.publish_injected(&mut injected, transaction);
         Ok(injected)
+    }
+
+    /// Tells of a transaction that is not the block's, if it was executed. Its diffs are told, and gone then.
+    fn publish_injected(&mut self, injected: &mut InjectedTransaction, transaction: VersionedTransaction) {
+        let Execution::Processed(outcome) = &injected.execution else {
+            return;
+        };
+        let past = PastTransaction {
+            slot: self.replay.slot(),
+            index: None,
+            block_time: self.replay.open_block().and_then(|block| block.block().block_time),
+            transaction,
+            outcome: outcome.clone(),
+        };
+        self.publish(past, std::mem::take(&mut injected.account_diffs));
     }
 
     /// Remembers what a transaction did, and tells those who have subscribed.

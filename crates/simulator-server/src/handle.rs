@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::{BacktestError, RequestId, SessionId};
+use simulator_api::{BacktestError, RequestId, SessionId, SessionName};
 use simulator_engine::InjectedTransaction;
 use solana_account::AccountSharedData;
 use solana_pubkey::Pubkey;
@@ -26,6 +26,8 @@ pub(crate) struct SessionHandle {
     pub(crate) id: SessionId,
     /// How the log calls it.
     pub(crate) number: u64,
+    /// How its user calls it.
+    pub(crate) name: Option<SessionName>,
     pub(crate) inbox: mpsc::Sender<Message>,
     pub(crate) events: Arc<EventLog>,
     /// Present if the create asked for outcomes.

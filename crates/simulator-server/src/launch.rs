@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::Schedule;
 use crate::archives::Keyframe;
 use crate::command_log::MemoryCommandLog;
 use crate::config::Limits;
@@ -65,6 +66,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
             .outcomes
             .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
         data: Arc::new(DataLog::new(launch.limits.data())),
+        name: launch.spec.name.clone(),
         disconnect: launch.spec.disconnect,
         stop,
         finished: CancellationToken::new(),
@@ -200,13 +202,19 @@ impl Thread {
             detail,
             open: None,
         });
-        Ok(Executor::new(
+        let schedule = Schedule::new(
+            Arc::clone(&self.spec.actions),
+            &self.spec.range,
+            self.spec.options.ignored_signers.clone(),
+        );
+        let executor = Executor::new(
             replay,
             History::new(self.limits.history_bytes),
             recorder,
             Arc::clone(&self.data),
             self.context.clone(),
-        ))
+        );
+        Ok(executor.with_actions(schedule))
     }
 
     /// Executes the blocks between the keyframe and the first slot, and returns the block to begin with.

@@ -34,6 +34,7 @@
 //! `getTransaction` and `getSignatureStatuses` know the latest transactions of the session, as many as fit into
 //! [`Limits::history_bytes`]; they answer `null` for all others.
 
+mod actions;
 mod archives;
 mod command_log;
 mod config;
@@ -48,6 +49,7 @@ mod history;
 mod keys;
 mod launch;
 mod lifetime;
+mod names;
 mod outcomes;
 mod pubsub;
 mod ranges;

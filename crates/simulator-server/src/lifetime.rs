@@ -99,7 +99,7 @@ struct Life {
 impl Life {
     async fn run(self, wanted: Wanted, sender: watch::Sender<Option<Made>>) {
         let owner = wanted.owner;
-        let made = self.make(wanted.spec).await;
+        let made = self.make_named(&owner, wanted.spec).await;
         if let Ok(session) = &made {
             let seat = Arc::clone(&self.creation.seat);
             self.state.registry.insert(Arc::clone(session), seat, owner);
@@ -111,6 +111,18 @@ impl Life {
         if let Some(token) = &self.token {
             self.state.registry.release(token, &self.creation);
         }
+    }
+
+    /// Makes a session under the name that it is to have, if any.
+    async fn make_named(&self, owner: &Owner, spec: SessionSpec) -> Made {
+        let Some(name) = spec.name.clone() else {
+            return self.make(spec).await;
+        };
+        let claim = self.state.names.claim(owner, &name, spec.token.as_ref())?;
+        let session = self.make(spec).await?;
+        claim.keep();
+        tracing::info!(session = session.number, %name, "a session was made");
+        Ok(session)
     }
 
     async fn make(&self, spec: SessionSpec) -> Made {

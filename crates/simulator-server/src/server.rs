@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::archives::Archives;
 use crate::config::ServerConfig;
 use crate::keys::Keys;
+use crate::names::Names;
 use crate::registry::Registry;
 use crate::routes::router;
 use crate::state::State;
@@ -66,6 +67,7 @@ impl Server {
             archives,
             keys: Keys::new(config.keys),
             registry: Registry::new(config.limits.sessions),
+            names: Names::default(),
             limits: config.limits,
             times: config.times,
             shutdown: CancellationToken::new(),

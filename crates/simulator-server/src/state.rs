@@ -14,6 +14,7 @@ use crate::convert::SessionSpec;
 use crate::handle::{Message, SessionHandle};
 use crate::keys::Keys;
 use crate::launch::{Launch, launch};
+use crate::names::Names;
 use crate::registry::Registry;
 
 /// The shared state of a server.
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) archives: Archives,
     pub(crate) keys: Keys,
     pub(crate) registry: Registry,
+    pub(crate) names: Names,
     pub(crate) limits: Limits,
     pub(crate) times: Times,
     /// Cancelled when the server is to stop.

@@ -155,6 +155,9 @@ impl Worker {
 
     /// Closes the open slot and opens the next one, if there is one. No message is taken in between.
     fn next_slot(&mut self) {
+        if matches!(self.upcoming, Lookahead::End) {
+            self.executor.end_schedule();
+        }
         match self.executor.close() {
             Ok(()) => self.session.closed(),
             Err(error) => return self.fail(finalize_failed(self.executor.replay().slot(), &error)),

@@ -350,7 +350,7 @@ fn describe(session: &SessionHandle) -> SessionOpened {
         session_id: session.id,
         rpc_endpoint: format!("/backtest/{}", session.id),
         task_id: None,
-        session_name: None,
+        session_name: session.name.as_ref().map(ToString::to_string),
         capabilities: CAPABILITIES.to_vec(),
     }
 }

@@ -1,15 +1,18 @@
 //! What a create request asks for, in the server's terms.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use simulator_api::replay::OutcomeDetail;
 use simulator_api::{
-    BacktestError, CreateBacktestSessionRequest, CreateSessionParams, DiscoveryFilter, FeatureSelection,
+    BacktestError, CreateBacktestSessionRequest, CreateSessionParams, DiscoveryFilter, FeatureSelection, SessionName,
 };
 use simulator_archive::model::Slot;
 use simulator_engine::{AccountDiffs, FeatureChoice, ReplayOptions};
 
+use super::action::actions;
+use crate::actions::Action;
 use crate::config::Times;
 use crate::session::{Start, Stop};
 
@@ -29,10 +32,14 @@ pub(crate) struct SessionSpec {
     pub(crate) disconnect: Duration,
     /// The same token from the same key stands for the same session.
     pub(crate) token: Option<String>,
+    /// How its user calls it.
+    pub(crate) name: Option<SessionName>,
+    /// What it runs by itself.
+    pub(crate) actions: Arc<[Action]>,
 }
 
 /// Most addresses in all filters of a session together: each transaction is compared with each of them.
-const MAX_DISCOVERY_ADDRESSES: usize = 1024;
+pub(super) const MAX_DISCOVERY_ADDRESSES: usize = 1024;
 /// Longest create token that is taken, in bytes.
 const MAX_TOKEN_BYTES: usize = 256;
 
@@ -47,6 +54,9 @@ pub(crate) fn session_spec(
     let params = &request.request;
     if let Some(field) = unsupported_field(request) {
         return Err(invalid(format!("{field} is not supported by this server")));
+    }
+    if params.replay_account_state {
+        return Err(invalid(NO_RECORDED_CHANGES.to_owned()));
     }
     if params.end_slot < params.start_slot {
         return Err(invalid(format!(
@@ -73,6 +83,8 @@ pub(crate) fn session_spec(
             .unwrap_or(times.default_disconnect)
             .min(times.max_disconnect),
         token: request.create_token.clone(),
+        name: request.name.clone(),
+        actions: actions(params)?,
     })
 }
 
@@ -82,10 +94,7 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
     let asked = [
         ("agents", !params.agents.is_empty()),
         ("reroute", params.reroute.is_some()),
-        ("actions", params.actions.is_some()),
         ("diagnosticProbes", !params.diagnostic_probes.is_empty()),
-        ("replayAccountState", params.replay_account_state),
-        ("name", request.name.is_some()),
         ("parallel", request.parallel),
     ];
     asked
@@ -93,6 +102,10 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
         .find(|(_, is_asked)| *is_asked)
         .map(|(field, _)| field)
 }
+
+/// Archives hold blocks and accounts at some slots, but not yet what each slot changed.
+const NO_RECORDED_CHANGES: &str = "replayAccountState needs an archive that records what each slot changed, and those of \
+                                   this server do not; leave it out to have the transactions executed";
 
 fn start(params: &CreateSessionParams) -> Start {
     match (params.discoveries.is_empty(), params.start_paused) {
@@ -120,7 +133,7 @@ fn discoveries(params: &CreateSessionParams) -> Result<Vec<DiscoveryFilter>, Bac
 }
 
 /// How many addresses a filter names, at least 1: one without any is compared all the same.
-fn addresses(filter: &DiscoveryFilter) -> usize {
+pub(super) fn addresses(filter: &DiscoveryFilter) -> usize {
     match filter {
         DiscoveryFilter::ProgramExecuted(_) => 1,
         DiscoveryFilter::OracleUpdate { programs, accounts } => (programs.len() + accounts.len()).max(1),
@@ -182,10 +195,7 @@ mod tests {
                 r#"[{"agentType": "arb", "wallet": null, "keypair": null, "seedSolLamports": null, "arbRoutes": []}]"#,
             ),
             ("reroute", "{}"),
-            ("actions", r#""AAAA""#),
             ("diagnosticProbes", &format!("[{probe}]")),
-            ("replayAccountState", "true"),
-            ("name", r#""nightly-7""#),
             ("parallel", "true"),
         ] {
             assert_eq!(
@@ -193,6 +203,12 @@ mod tests {
                 format!("{field} is not supported by this server")
             );
         }
+    }
+
+    #[test]
+    fn says_why_account_states_alone_cannot_be_replayed() {
+        assert!(error(r#""replayAccountState": true"#).starts_with("replayAccountState needs an archive"));
+        assert!(read(r#""replayAccountState": false"#).is_ok());
     }
 
     #[test]

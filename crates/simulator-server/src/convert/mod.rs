@@ -1,6 +1,8 @@
 //! Wire types to engine types and back. Nowhere else in this crate does one become the other.
 
 mod account;
+mod action;
+mod action_result;
 mod block;
 mod create;
 mod discovery;
@@ -15,6 +17,7 @@ mod tests;
 mod transaction;
 
 pub(crate) use account::{ParseContext, modifications, replay_account, token_context, ui_account};
+pub(crate) use action_result::action_result;
 pub(crate) use block::{BlockForm, block_result, confirmed_block};
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;

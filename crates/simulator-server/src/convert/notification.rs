@@ -29,8 +29,8 @@ pub(crate) struct AccountForm {
 
 /// What the slot was like when the notification was made.
 #[derive(Serialize)]
-struct Context {
-    slot: Slot,
+pub(super) struct Context {
+    pub(super) slot: Slot,
 }
 
 /// Solana's envelope.
@@ -199,6 +199,6 @@ pub(super) fn in_context(slot: Slot, value: impl Serialize) -> Json {
     json(&InContext { context, value })
 }
 
-fn json(value: &impl Serialize) -> Json {
+pub(super) fn json(value: &impl Serialize) -> Json {
     serde_json::to_string(value).expect("every shape has text keys only, so that it always serialises")
 }

@@ -201,7 +201,7 @@ fn token_balance(balance: &TokenBalance) -> TransactionTokenBalance {
     }
 }
 
-fn return_data(data: &ReturnData) -> TransactionReturnData {
+pub(super) fn return_data(data: &ReturnData) -> TransactionReturnData {
     TransactionReturnData {
         program_id: data.program_id,
         data: data.data.to_vec(),

@@ -60,6 +60,17 @@ impl Filters {
         })
     }
 
+    /// The transactions of a block that a filter looks for, in order: the index of the transaction and that of the
+    /// filter, once for each of them.
+    pub(crate) fn matches(&self, block: &DecodedBlock) -> Vec<(usize, usize)> {
+        let transactions = block.transactions().iter().zip(&block.block().transactions);
+        let wanted = |(index, (transaction, recorded))| {
+            let filters = self.wanted_by(transaction, recorded);
+            filters.into_iter().map(move |filter| (index, filter))
+        };
+        transactions.enumerate().flat_map(wanted).collect()
+    }
+
     /// Marks the filters that look for a transaction; whether there is one.
     fn mark_matches(
         &self,
@@ -67,17 +78,24 @@ impl Filters {
         recorded: &RecordedTransaction,
         matched: &mut [bool],
     ) -> bool {
+        let wanted_by = self.wanted_by(transaction, recorded);
+        for filter in &wanted_by {
+            matched[*filter] = true;
+        }
+        !wanted_by.is_empty()
+    }
+
+    /// The filters that look for a transaction.
+    fn wanted_by(&self, transaction: &VersionedTransaction, recorded: &RecordedTransaction) -> Vec<usize> {
         if self.leaves_out(transaction) {
-            return false;
+            return Vec::new();
         }
         let facts = Facts::of(transaction, recorded);
-        let mut is_wanted = false;
-        for (filter, matched) in self.filters.iter().zip(matched) {
-            let matches = filter.matches(&facts.context());
-            *matched |= matches;
-            is_wanted |= matches;
-        }
-        is_wanted
+        let filters = self.filters.iter().enumerate();
+        filters
+            .filter(|(_, filter)| filter.matches(&facts.context()))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     fn leaves_out(&self, transaction: &VersionedTransaction) -> bool {
@@ -89,7 +107,7 @@ impl Filters {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use simulator_archive::model::Block;
     use solana_hash::Hash;
     use solana_message::compiled_instruction::CompiledInstruction;
@@ -98,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    fn key(number: u8) -> Pubkey {
+    pub(crate) fn key(number: u8) -> Pubkey {
         Pubkey::new_from_array([number; 32])
     }
 
@@ -127,10 +145,16 @@ mod tests {
         }
     }
 
-    fn block(transactions: Vec<RecordedTransaction>) -> DecodedBlock {
+    /// A block of calls of a program by a payer.
+    pub(crate) fn block_of_calls(slot: u64, calls: &[(u8, u8)]) -> DecodedBlock {
+        let calls = calls.iter().map(|(payer, program)| call(*payer, *program));
+        block(slot, calls.collect())
+    }
+
+    fn block(slot: u64, transactions: Vec<RecordedTransaction>) -> DecodedBlock {
         let block = Block {
-            slot: 7,
-            parent_slot: 6,
+            slot,
+            parent_slot: slot - 1,
             blockhash: Hash::default(),
             previous_blockhash: Hash::default(),
             block_height: None,
@@ -150,7 +174,7 @@ mod tests {
         let filters = Filters::new(filters.to_vec(), ignored);
         // Payer 1 comes again and starts another batch, and after it a third.
         let calls = [(1, 102), (2, 50), (3, 101), (4, 100), (1, 50), (1, 100)];
-        let block = block(calls.map(|(payer, program)| call(payer, program)).to_vec());
+        let block = block_of_calls(7, &calls);
         assert_eq!(block.batches(), [0..4, 4..5, 5..6]);
         let found = filters.scan(&block);
         let numbers: Vec<_> = found.iter().map(|found| (found.slot, found.batch_index)).collect();

@@ -9,4 +9,6 @@ mod filters;
 mod scout;
 
 pub(crate) use filters::Filters;
+#[cfg(test)]
+pub(crate) use filters::tests;
 pub(crate) use scout::Scout;

@@ -51,6 +51,8 @@ impl Sample {
             capacity_wait: Duration::ZERO,
             disconnect: Duration::ZERO,
             token: None,
+            name: None,
+            actions: Arc::default(),
         };
         let archive = self.archives.covering(&spec.range).unwrap();
         let keyframe = self.archives.keyframe(archive, 36).await.unwrap();

@@ -26,6 +26,8 @@ pub(super) enum Form {
     Logs,
     /// The change of an account, by its place in the record.
     Diff(usize),
+    /// What became of an action.
+    Action,
 }
 
 #[derive(Debug)]

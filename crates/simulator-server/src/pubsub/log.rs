@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::cache::Cache;
 use super::record::Record;
 use super::slots::{Begin, DataLimits, KeptSlot, Next, Position, SlotHead, Slots, Start, StartError};
+use crate::actions::ActionRecord;
 use crate::watched::Watched;
 
 /// The data of one session.
@@ -47,6 +48,11 @@ impl DataLog {
     /// A transaction was executed in the open slot.
     pub(crate) fn add(&self, record: Record) {
         self.change(|slots| slots.add(record));
+    }
+
+    /// An action ran in the open slot, or did not.
+    pub(crate) fn add_action(&self, record: ActionRecord) {
+        self.change(|slots| slots.add_action(record));
     }
 
     /// Whether the user may add another transaction to the open slot: nothing of a slot is forgotten while it is open.

@@ -98,6 +98,7 @@ fn topic(kind: Kind, params: Params<'_>, options: &SubscribeOptions) -> Result<T
             Some(AddressType::Program) => Whose::Program(pubkey(params)?),
             None => Whose::Account(pubkey(params)?),
         }),
+        Kind::Action => Topic::Actions,
         Kind::Block => Topic::Blocks(block_filter(params)?, block_form(params)?),
         Kind::Logs => Topic::Logs(which(params)?),
         Kind::Root => Topic::Roots,

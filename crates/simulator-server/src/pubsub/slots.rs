@@ -9,6 +9,7 @@ use simulator_archive::model::{Block, Reward, Slot};
 use solana_hash::Hash;
 
 use super::record::Record;
+use crate::actions::ActionRecord;
 
 /// How much a session's data may hold.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,8 @@ pub(super) enum Entry {
     Opened(Arc<SlotHead>),
     /// A transaction was executed.
     Transaction(Arc<Record>),
+    /// An action ran, or did not.
+    Action(Arc<ActionRecord>),
     /// The slot was closed; the last entry, with all transactions before it.
     Closed(Arc<SlotHead>, Arc<Vec<Arc<Record>>>),
 }
@@ -142,8 +145,10 @@ enum Phase {
 struct SlotLog {
     head: Arc<SlotHead>,
     records: Arc<Vec<Arc<Record>>>,
+    /// What actions did, each with its place among the records and actions of the slot; in that order.
+    actions: Vec<(usize, Arc<ActionRecord>)>,
     bytes: usize,
-    /// What the user's transactions take of it.
+    /// What the user's transactions and actions take of it.
     user_bytes: usize,
     is_closed: bool,
 }
@@ -168,7 +173,7 @@ impl Position {
     /// Where to go on after this entry.
     pub(super) fn after(self, entry: &Entry) -> Self {
         match entry {
-            Entry::Opened(_) | Entry::Transaction(_) => Self {
+            Entry::Opened(_) | Entry::Transaction(_) | Entry::Action(_) => Self {
                 entry: self.entry + 1,
                 ..self
             },
@@ -199,6 +204,7 @@ impl Slots {
         self.slots.push_back(SlotLog {
             head: Arc::new(head),
             records: Arc::default(),
+            actions: Vec::new(),
             bytes,
             user_bytes: 0,
             is_closed: false,
@@ -218,6 +224,19 @@ impl Slots {
         }
         self.bytes += size;
         Arc::make_mut(&mut open.records).push(Arc::new(record));
+        self.forget();
+    }
+
+    pub(super) fn add_action(&mut self, record: ActionRecord) {
+        let Some(open) = self.slots.back_mut().filter(|slot| !slot.is_closed) else {
+            return;
+        };
+        let size = record.size();
+        open.bytes += size;
+        open.user_bytes += size;
+        self.bytes += size;
+        let place = open.records.len() + open.actions.len();
+        open.actions.push((place, Arc::new(record)));
         self.forget();
     }
 
@@ -387,17 +406,21 @@ impl Slots {
 
 impl SlotLog {
     fn entry(&self, index: usize) -> Option<Entry> {
-        let Some(record) = index.checked_sub(1) else {
+        let Some(place) = index.checked_sub(1) else {
             return Some(Entry::Opened(Arc::clone(&self.head)));
         };
-        match self.records.get(record) {
+        let actions_before = self.actions.partition_point(|(at, _)| *at < place);
+        if let Some((_, action)) = self.actions.get(actions_before).filter(|(at, _)| *at == place) {
+            return Some(Entry::Action(Arc::clone(action)));
+        }
+        match self.records.get(place - actions_before) {
             Some(record) => Some(Entry::Transaction(Arc::clone(record))),
-            None => (self.is_closed && record == self.records.len())
+            None => (self.is_closed && index + 1 == self.entries())
                 .then(|| Entry::Closed(Arc::clone(&self.head), Arc::clone(&self.records))),
         }
     }
 
     fn entries(&self) -> usize {
-        1 + self.records.len() + usize::from(self.is_closed)
+        1 + self.records.len() + self.actions.len() + usize::from(self.is_closed)
     }
 }

@@ -155,6 +155,7 @@ impl Subject {
     fn write(&self, item: &Item) -> String {
         match item {
             Item::Account(record, index) => self.topic.write_account(record, *index),
+            Item::Action(record) => convert::action_result(record),
             Item::Block(head, records) => convert::block_result(head, pasts(records), self.topic.block_form()),
             Item::Diff(record, index) => convert::diff_result(&record.transaction, &record.diffs[*index]),
             Item::Logs(record) => convert::logs_result(&record.transaction),
@@ -176,6 +177,7 @@ impl Item {
             Self::Transaction(_) if topic.encoding() == UiTransactionEncoding::Json => Some(Form::Transaction),
             Self::Logs(_) => Some(Form::Logs),
             Self::Diff(_, index) => Some(Form::Diff(*index)),
+            Self::Action(_) => Some(Form::Action),
             _ => None,
         }
     }

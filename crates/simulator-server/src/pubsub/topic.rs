@@ -12,6 +12,7 @@ use solana_transaction_status::UiTransactionEncoding;
 
 use super::record::Record;
 use super::slots::{Entry, SlotHead};
+use crate::actions::ActionRecord;
 use crate::convert::BlockForm;
 
 /// The kinds of subscriptions.
@@ -19,6 +20,7 @@ use crate::convert::BlockForm;
 pub(super) enum Kind {
     Account,
     AccountDiff,
+    Action,
     Block,
     Logs,
     Program,
@@ -34,6 +36,8 @@ pub(super) enum Kind {
 pub(super) enum Topic {
     /// The final state of accounts in each slot, or every one.
     Accounts(AccountTopic),
+    /// What became of the session's actions.
+    Actions,
     /// Slots that are closed, with their transactions.
     Blocks(Which, BlockForm),
     /// Every change of accounts by a transaction.
@@ -85,6 +89,7 @@ pub(super) enum Which {
 pub(super) enum Item {
     /// The state of the changed account at this place of the record.
     Account(Arc<Record>, usize),
+    Action(Arc<ActionRecord>),
     /// A block with these of its transactions.
     Block(Arc<SlotHead>, Vec<Arc<Record>>),
     Diff(Arc<Record>, usize),
@@ -99,9 +104,10 @@ pub(super) enum Item {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Account,
         Self::AccountDiff,
+        Self::Action,
         Self::Block,
         Self::Logs,
         Self::Program,
@@ -117,6 +123,7 @@ impl Kind {
         match self {
             Self::Account => "account",
             Self::AccountDiff => "accountDiff",
+            Self::Action => "action",
             Self::Block => "block",
             Self::Logs => "logs",
             Self::Program => "program",
@@ -131,7 +138,10 @@ impl Kind {
     /// Whether a subscription that names no cursor is told all that is retained. Solana's own begin with what comes
     /// next; a signature is looked for in what has happened, too.
     pub(super) fn begins_with_history(self) -> bool {
-        matches!(self, Self::AccountDiff | Self::Transaction | Self::Signature)
+        matches!(
+            self,
+            Self::AccountDiff | Self::Action | Self::Transaction | Self::Signature
+        )
     }
 }
 
@@ -158,6 +168,7 @@ impl Topic {
                 topic.whose.changes(record).map(item).collect()
             }
             (Self::Accounts(topic), Entry::Closed(_, records)) if !topic.is_intra_slot => topic.whose.last(records),
+            (Self::Actions, Entry::Action(record)) => vec![Item::Action(Arc::clone(record))],
             (Self::Slots, Entry::Opened(head)) => vec![Item::Slot(Arc::clone(head))],
             (Self::Blocks(which, _), Entry::Closed(head, records)) => which.block(head, records),
             (Self::Roots, Entry::Closed(head, _)) => vec![Item::Root(head.slot)],

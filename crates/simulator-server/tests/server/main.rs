@@ -4,6 +4,7 @@
     reason = "in a test a panic is the report, and helpers are part of the test"
 )]
 
+mod actions;
 mod attach;
 mod attacks;
 mod conversation;
@@ -12,6 +13,7 @@ mod discovery;
 mod endings;
 mod ledger;
 mod managed;
+mod options;
 mod pubsub;
 mod searches;
 mod simulations;

@@ -487,12 +487,7 @@ async fn answers_mistakes_and_has_limits() {
         let answer = data.next().await.message;
         assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &Value::Null));
     }
-    for method in [
-        "actionSubscribe",
-        "diagnosticSubscribe",
-        "replacementSubscribe",
-        "getSlot",
-    ] {
+    for method in ["diagnosticSubscribe", "replacementSubscribe", "getSlot"] {
         let error = data.refused(method, json!([null, {}])).await;
         assert_eq!(error["code"], -32601);
         assert!(error["message"].as_str().unwrap().contains(method), "{error}");

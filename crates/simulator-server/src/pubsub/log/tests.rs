@@ -4,6 +4,7 @@ use simulator_archive::model::Slot;
 use super::super::record::tests::record;
 use super::super::slots::{Entry, Silent};
 use super::*;
+use crate::actions::{Fate, NotRun};
 
 const UNLIMITED: usize = usize::MAX;
 
@@ -38,6 +39,7 @@ fn read(reader: &Reader, mut position: Position) -> (Vec<String>, Position) {
         seen.push(match &entry {
             Entry::Opened(head) => format!("open {}", head.slot),
             Entry::Transaction(record) => format!("{}", record.transaction.index.unwrap()),
+            Entry::Action(record) => format!("action {}", record.action),
             Entry::Closed(head, records) => format!("close {} with {}", head.slot, records.len()),
         });
         position = at.after(&entry);
@@ -72,6 +74,48 @@ fn reads_across_slots_and_within_the_open_one() {
     let (seen, position) = read(&reader, position);
     assert_eq!((seen, position), (vec!["close 7 with 1".to_owned()], at(8)));
     assert!(matches!(reader.peek(position), Some(Next::End)));
+}
+
+fn action(number: usize) -> ActionRecord {
+    ActionRecord {
+        told_in: 0,
+        slot: 0,
+        matched: None,
+        action: number,
+        label: None,
+        fate: Fate::NotRun(NotRun::NoBlock),
+    }
+}
+
+#[test]
+fn actions_keep_their_place_among_transactions() {
+    let log = log(UNLIMITED);
+    let reader = Reader::new(&log).unwrap();
+    add_slot(&log, 5, 0);
+    log.add_action(action(10));
+    log.add_action(action(11));
+    log.add(record(0, &[1], 2, &[]));
+    log.add_action(action(12));
+    let (seen, position) = read(&reader, Position::default());
+    assert_eq!(seen, ["open 5", "action 10", "action 11", "0", "action 12"]);
+    log.add(record(1, &[1], 2, &[]));
+    log.close_slot();
+    assert_eq!(read(&reader, position).0, ["1", "close 5 with 2"]);
+    assert_eq!(read(&reader, Position::default()).0.len(), 7);
+    log.add_action(action(13));
+    assert_eq!(read(&reader, Position::default()).0.len(), 7, "the slot is closed");
+    let closed_at = Position { slot: 5, entry: 6 };
+    assert_eq!(read(&reader, closed_at).0, ["close 5 with 2"]);
+}
+
+#[test]
+fn what_actions_tell_counts_as_the_users() {
+    let log = log(2 * action(0).size());
+    add_slot(&log, 5, 0);
+    log.add_action(action(0));
+    assert!(log.takes_more());
+    log.add_action(action(1));
+    assert!(!log.takes_more());
 }
 
 #[test]

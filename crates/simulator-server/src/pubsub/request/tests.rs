@@ -105,7 +105,12 @@ fn reads_where_to_resume() {
 
 #[test]
 fn refuses_by_name() {
-    for method in ["actionSubscribe", "voteSubscribe", "getSlot", "actionUnsubscribe"] {
+    for method in [
+        "diagnosticSubscribe",
+        "voteSubscribe",
+        "getSlot",
+        "diagnosticUnsubscribe",
+    ] {
         let (code, message) = error(method, &json!([null, {}]));
         assert!(code == -32601 && message.contains(method), "{message}");
     }
