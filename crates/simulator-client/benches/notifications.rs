@@ -30,7 +30,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Bytes of notifications in one round.
 const ROUND_BYTES: usize = 96 << 20;
 /// Rounds that count, after one that does not.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 25;
 const PROGRAM: &str = "Stake11111111111111111111111111111111111111";
 const SIGNATURE: &str = "DPKi42qxxNTBrvvwWtuoSQauM3L5jmLc4Z3GoVS8fGFAyYpqAYhRRjTcsqDpcYEbgLnqAPYrVHRkyDLoaH7w85N";
 const SUBSCRIPTION: u64 = 170_017;

@@ -13,8 +13,8 @@ use crate::transport::SharedText;
 /// [`standing`](Self::standing) or the network ends the connection. Time is an argument; nothing here waits.
 ///
 /// After every `handle_*` the driver drains `poll_transmit` and `poll_event`, then looks at `standing` and
-/// `poll_timeout`. It hands in no message while events wait to be delivered, so that what a machine holds is bounded
-/// by what one message can lead to.
+/// `poll_timeout`. While events wait to be delivered it hands in no more messages than there is room for events, so that
+/// what a machine holds is bounded by what a few messages can lead to.
 pub trait Machine {
     /// What the caller asks for.
     type Request;

@@ -20,7 +20,7 @@ use crate::transport::{BoxTransport, CloseCode, CloseReason, Frame};
 /// Messages that are read before the caller gets its turn, so that it finds them while they are still in the cache.
 const BURST_MESSAGES: usize = 64;
 /// Bytes after which the same holds.
-const BURST_BYTES: usize = 64 << 10;
+const BURST_BYTES: usize = 128 << 10;
 
 /// A connection and what is known of its health.
 pub(super) struct Connection {
@@ -194,7 +194,18 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
 
     /// Hands the machine's events over, and after them why nothing follows. Pending while one waits for room.
     pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.poll_dispatch(cx);
+        self.outlet.flush();
+        polled
+    }
+
+    /// As `poll_deliver`, but the caller does not see anything yet.
+    fn poll_dispatch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            while self.held.is_none() && !self.closing && self.outlet.known_room() > 0 {
+                let Some(event) = self.machine.poll_event() else { break };
+                self.outlet.deliver(event);
+            }
             if self.held.is_none() {
                 self.held = self.machine.poll_event();
             }
@@ -247,14 +258,25 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
         }
     }
 
-    /// Reads what there is, as long as there is room for what it leads to.
+    /// Reads what there is, as long as there is room for what it leads to, and hands that over.
     fn read_burst(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Burst {
+        let burst = self.read_messages(connection, cx, now);
+        let _waits_for_room = self.poll_deliver(cx);
+        burst
+    }
+
+    fn read_messages(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Burst {
         let before = self.watched.counters.bytes_received();
+        let mut ahead = 0;
         for read in 0..BURST_MESSAGES {
             let so_far = if read == 0 { Burst::Nothing } else { Burst::Read };
-            if !self.may_read(connection, cx, now) {
-                return so_far;
+            if ahead == 0 {
+                if !self.may_read(connection, cx, now) {
+                    return so_far;
+                }
+                ahead = self.outlet.known_room().max(1);
             }
+            ahead -= 1;
             match connection.transport.poll_next_unpin(cx) {
                 Poll::Pending => return so_far,
                 Poll::Ready(Some(Ok(frame))) => {
@@ -292,7 +314,7 @@ impl<M: Machine, O: Outlet<M::Event>> Supervisor<M, O> {
     /// Whether there is room for what the next message leads to. A handshake goes on without room, because its answers
     /// lead to no event; the first event that finds none stops it all the same.
     fn may_read(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Instant) -> bool {
-        let has_room = match self.poll_deliver(cx) {
+        let has_room = match self.poll_dispatch(cx) {
             Poll::Pending => false,
             Poll::Ready(()) if self.closing || connection.up_since.is_none() => true,
             Poll::Ready(()) => match self.outlet.poll_room(cx) {

@@ -247,6 +247,10 @@ impl Outlet<ControlOutput> for ControlOutlet {
         }
     }
 
+    fn flush(&mut self) {
+        self.events.flush();
+    }
+
     fn failed(&mut self, failure: ManagedFailure) {
         self.events.send(ControlEvent::Failed(failure));
     }

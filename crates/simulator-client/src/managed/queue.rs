@@ -1,8 +1,11 @@
 //! The queue between a manager and its caller: bounded in items and in bytes.
 //!
-//! One lock, held for a few instructions, and no more work for an item than to move it: every notification passes here.
+//! Every notification passes here, so that neither end takes the lock for a single one of many: the writer hands over
+//! what a burst has led to, and the reader takes whatever is there. What the reader has taken counts as waiting until
+//! it was read.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,14 +25,27 @@ pub(crate) trait Weigh {
 #[derive(Debug)]
 pub struct EventReceiver<T> {
     shared: Arc<Shared<T>>,
+    /// Taken and not read yet.
+    batch: Items<T>,
+    /// Read, and not yet given back as room.
+    read: Load,
+    /// How much of it is given back at once.
+    part: Load,
 }
 
 /// The writing end.
 #[derive(Debug)]
 pub(crate) struct EventSender<T> {
     shared: Arc<Shared<T>>,
-    credit: Credit,
+    /// Room that is known to be there. Only the writer fills the queue, so that it can only become more.
+    credit: Load,
+    /// Sent and not yet handed over.
+    outbox: Items<T>,
+    outbox_bytes: usize,
 }
+
+/// Items in order, each with its weight.
+type Items<T> = VecDeque<(T, usize)>;
 
 /// Whether there is room for another item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +55,9 @@ pub(crate) enum Room {
     Gone,
 }
 
-/// Room that is known to be there. Only the writer fills the queue, so that it can only become more.
+/// A number of items and of bytes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Credit {
+struct Load {
     items: usize,
     bytes: usize,
 }
@@ -56,14 +72,20 @@ struct Shared<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    items: VecDeque<(T, usize)>,
+    items: Items<T>,
     capacity: usize,
-    bytes: usize,
+    /// What waits, here and with the reader.
+    load: Load,
     /// Whether nothing more will be written.
     ended: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
+
+/// A reader that has a batch gives the room back in as many parts of the whole.
+const PARTS: usize = 8;
+/// Most items of such a part.
+const PART_ITEMS: usize = 64;
 
 /// A queue that has room until `capacity` items or `max_bytes` wait in it.
 pub(crate) fn queue<T: Weigh + Send + 'static>(
@@ -76,7 +98,7 @@ pub(crate) fn queue<T: Weigh + Send + 'static>(
         state: Mutex::new(State {
             items: VecDeque::new(),
             capacity,
-            bytes: 0,
+            load: Load::default(),
             ended: false,
             reader: None,
             writer: None,
@@ -84,9 +106,17 @@ pub(crate) fn queue<T: Weigh + Send + 'static>(
     });
     let sender = EventSender {
         shared: shared.clone(),
-        credit: Credit::default(),
+        credit: Load::default(),
+        outbox: VecDeque::new(),
+        outbox_bytes: 0,
     };
-    (sender, EventReceiver { shared })
+    let receiver = EventReceiver {
+        shared,
+        batch: VecDeque::new(),
+        read: Load::default(),
+        part: Load::default(),
+    };
+    (sender, receiver)
 }
 
 impl<T: Weigh + Send + 'static> EventSender<T> {
@@ -96,16 +126,17 @@ impl<T: Weigh + Send + 'static> EventSender<T> {
         if self.shared.abandoned.load(Ordering::Acquire) {
             return Poll::Ready(Room::Gone);
         }
-        if self.credit.has_room() {
+        if self.credit.is_some() {
             return Poll::Ready(Room::Free);
         }
         self.poll_credit(cx)
     }
 
     fn poll_credit(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        self.flush();
         let mut state = self.shared.lock();
         self.credit = self.shared.credit(&state);
-        if self.credit.has_room() {
+        if self.credit.is_some() {
             return Poll::Ready(Room::Free);
         }
         if self.shared.abandoned.load(Ordering::Acquire) {
@@ -115,21 +146,45 @@ impl<T: Weigh + Send + 'static> EventSender<T> {
         Poll::Pending
     }
 
+    /// Items for which there is room for certain.
+    #[inline]
+    pub(crate) fn known_room(&self) -> usize {
+        if self.credit.is_some() { self.credit.items } else { 0 }
+    }
+
     /// Gives the queue another capacity. What waits beyond it stays.
     pub(crate) fn set_capacity(&mut self, capacity: usize) {
+        self.flush();
         let mut state = self.shared.lock();
         state.capacity = capacity;
         self.credit = self.shared.credit(&state);
     }
 
-    /// Hands over an item for which `poll_room` has found room just before.
+    /// Takes an item for which `poll_room` has found room just before. The reader sees it after the next `flush`.
+    #[inline]
     pub(crate) fn send(&mut self, item: T) {
         let weight = item.weight();
         self.credit.items = self.credit.items.saturating_sub(1);
         self.credit.bytes = self.credit.bytes.saturating_sub(weight);
+        self.outbox.push_back((item, weight));
+        self.outbox_bytes += weight;
+    }
+}
+
+impl<T> EventSender<T> {
+    /// Hands over what was sent.
+    pub(crate) fn flush(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
         let mut state = self.shared.lock();
-        state.items.push_back((item, weight));
-        state.bytes += weight;
+        state.load.items += self.outbox.len();
+        state.load.bytes += mem::take(&mut self.outbox_bytes);
+        if state.items.is_empty() {
+            mem::swap(&mut state.items, &mut self.outbox);
+        } else {
+            state.items.append(&mut self.outbox);
+        }
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -150,9 +205,11 @@ impl<T> EventReceiver<T> {
     ///
     /// As [`tokio::sync::mpsc::Receiver::try_recv`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let state = self.shared.lock();
-        let ended = state.ended;
-        self.shared.take(state).ok_or(if ended {
+        let ended = match self.batch.is_empty() {
+            true => self.take_batch(None),
+            false => false,
+        };
+        self.next_of_batch().ok_or(if ended {
             TryRecvError::Disconnected
         } else {
             TryRecvError::Empty
@@ -161,17 +218,18 @@ impl<T> EventReceiver<T> {
 
     /// Polls for the next item.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = self.shared.lock();
-        if state.items.is_empty() && !state.ended {
-            state.reader = Some(cx.waker().clone());
-            return Poll::Pending;
+        if self.batch.is_empty() {
+            let ended = self.take_batch(Some(cx));
+            if self.batch.is_empty() && !ended {
+                return Poll::Pending;
+            }
         }
-        Poll::Ready(self.shared.take(state))
+        Poll::Ready(self.next_of_batch())
     }
 
     /// Items that wait.
     pub fn len(&self) -> usize {
-        self.shared.lock().items.len()
+        self.shared.lock().load.items - self.read.items
     }
 
     /// Whether no item waits.
@@ -181,9 +239,39 @@ impl<T> EventReceiver<T> {
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.shared.lock().bytes
+        self.shared.lock().load.bytes - self.read.bytes
+    }
+
+    /// Takes whatever waits; whether nothing more will be written. If nothing waits, `cx` is woken by the next item.
+    fn take_batch(&mut self, cx: Option<&mut Context<'_>>) -> bool {
+        let mut state = self.shared.lock();
+        mem::swap(&mut state.items, &mut self.batch);
+        self.part = Load {
+            items: (state.capacity / PARTS).min(PART_ITEMS),
+            bytes: self.shared.max_bytes / PARTS,
+        };
+        let ended = state.ended;
+        if self.batch.is_empty() && !ended {
+            state.reader = cx.map(|cx| cx.waker().clone());
+        }
+        self.shared.give_back(state, &mut self.read);
+        ended
+    }
+
+    #[inline]
+    fn next_of_batch(&mut self) -> Option<T> {
+        let (item, weight) = self.batch.pop_front()?;
+        self.read.items += 1;
+        self.read.bytes += weight;
+        if self.read.items >= self.part.items || self.read.bytes >= self.part.bytes {
+            self.shared.give_back(self.shared.lock(), &mut self.read);
+        }
+        Some(item)
     }
 }
+
+/// No item is ever pinned where it waits.
+impl<T> Unpin for EventReceiver<T> {}
 
 impl<T> Stream for EventReceiver<T> {
     type Item = T;
@@ -197,7 +285,7 @@ impl<T> Drop for EventReceiver<T> {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Release);
         let mut state = self.shared.lock();
-        let items = std::mem::take(&mut state.items);
+        let items = mem::take(&mut state.items);
         let writer = state.writer.take();
         drop(state);
         drop(items);
@@ -209,6 +297,7 @@ impl<T> Drop for EventReceiver<T> {
 
 impl<T> Drop for EventSender<T> {
     fn drop(&mut self) {
+        self.flush();
         let mut state = self.shared.lock();
         state.ended = true;
         let reader = state.reader.take();
@@ -219,8 +308,8 @@ impl<T> Drop for EventSender<T> {
     }
 }
 
-impl Credit {
-    fn has_room(self) -> bool {
+impl Load {
+    fn is_some(self) -> bool {
         self.items > 0 && self.bytes > 0
     }
 }
@@ -230,23 +319,24 @@ impl<T> Shared<T> {
         self.state.lock().expect("nothing panics while it holds the lock")
     }
 
-    fn credit(&self, state: &State<T>) -> Credit {
-        Credit {
-            items: state.capacity.saturating_sub(state.items.len()),
-            bytes: self.max_bytes.saturating_sub(state.bytes),
+    fn credit(&self, state: &State<T>) -> Load {
+        Load {
+            items: state.capacity.saturating_sub(state.load.items),
+            bytes: self.max_bytes.saturating_sub(state.load.bytes),
         }
     }
 
-    fn take(&self, mut state: MutexGuard<'_, State<T>>) -> Option<T> {
-        let (item, weight) = state.items.pop_front()?;
-        state.bytes -= weight;
-        let has_room = self.credit(&state).has_room();
+    /// Makes room of what was read.
+    fn give_back(&self, mut state: MutexGuard<'_, State<T>>, read: &mut Load) {
+        let Load { items, bytes } = mem::take(read);
+        state.load.items -= items;
+        state.load.bytes -= bytes;
+        let has_room = self.credit(&state).is_some();
         let writer = if has_room { state.writer.take() } else { None };
         drop(state);
         if let Some(writer) = writer {
             writer.wake();
         }
-        Some(item)
     }
 }
 
@@ -277,6 +367,7 @@ mod tests {
         assert_eq!(receiver.recv().await, Some(4));
         assert_eq!(room(&mut sender).await, Room::Free);
         sender.send(11);
+        sender.flush();
         assert_eq!((receiver.len(), receiver.bytes()), (2, 12));
         assert_eq!(receiver.try_recv(), Ok(1));
         assert_eq!(room(&mut sender).now_or_never(), None, "ten bytes are the limit");
@@ -290,6 +381,7 @@ mod tests {
             let (mut sender, mut receiver) = queue::<usize>(4, 10);
             assert_eq!(room(&mut sender).await, Room::Free);
             sender.send(10);
+            sender.flush();
             let waiting = tokio::spawn(async move { room(&mut sender).await });
             tokio::task::yield_now().await;
             if ending {
@@ -300,6 +392,37 @@ mod tests {
                 assert_eq!(waiting.await.unwrap(), Room::Free);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_reader_has_taken_waits_until_it_is_read() {
+        let (mut sender, mut receiver) = queue::<usize>(16, 1000);
+        for item in 1..=16 {
+            assert_eq!(room(&mut sender).await, Room::Free);
+            sender.send(item);
+        }
+        assert_eq!(receiver.recv().now_or_never(), None, "nothing was handed over");
+        assert_eq!(room(&mut sender).now_or_never(), None, "sixteen items are the limit");
+        assert_eq!(
+            (receiver.recv().await, receiver.len(), receiver.bytes()),
+            (Some(1), 15, 135)
+        );
+        assert_eq!(
+            room(&mut sender).now_or_never(),
+            None,
+            "one item is no part worth giving back"
+        );
+        assert_eq!(
+            (receiver.recv().await, receiver.len(), receiver.bytes()),
+            (Some(2), 14, 133)
+        );
+        assert_eq!(room(&mut sender).await, Room::Free);
+        for item in 3..=16 {
+            assert_eq!(receiver.try_recv(), Ok(item));
+        }
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        drop(sender);
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
     }
 
     #[tokio::test]

@@ -187,8 +187,18 @@ impl Outlet<SubscriptionNotification> for EventSender<SubscriptionNotification> 
         EventSender::poll_room(self, cx)
     }
 
+    #[inline]
+    fn known_room(&self) -> usize {
+        self.known_room()
+    }
+
+    #[inline]
     fn deliver(&mut self, notification: SubscriptionNotification) {
         self.send(notification);
+    }
+
+    fn flush(&mut self) {
+        EventSender::flush(self);
     }
 
     fn failed(&mut self, failure: ManagedFailure) {

@@ -33,8 +33,16 @@ pub(crate) trait Outlet<Event> {
         true
     }
 
+    /// How many more events there is room for, as far as is known without asking; 0 if each is to be asked for.
+    fn known_room(&self) -> usize {
+        0
+    }
+
     /// Takes an event. There is room for it.
     fn deliver(&mut self, event: Event);
+
+    /// Lets the caller see what was taken.
+    fn flush(&mut self);
 
     /// The event that says that nothing more will come.
     fn failed(&mut self, failure: ManagedFailure);
@@ -125,6 +133,7 @@ pub(crate) async fn refuse<Event>(
     let room = poll_fn(|cx| outlet.poll_room(cx));
     if cancel.run_until_cancelled(room).await == Some(Room::Free) {
         outlet.failed(failure);
+        outlet.flush();
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use super::SubscriptionKind;
 use super::notification::{AccountDiffNotification, Delivered, LogsNotification, TransactionNotification};
-use super::resume::Identities;
+use super::resume::{Identify, Identities};
 use super::scan::{Scanned, Scanner, Span, Unreadable};
 use crate::managed::SubscriptionNotification;
 
@@ -25,6 +26,21 @@ pub(super) trait Body: Default {
 
     /// Writes what tells a notification from all others of its slot.
     fn identify(&self, text: &str, identities: &mut Identities);
+
+    /// The slot of a notification whose result is not read yet; `None` if it has to be read for that.
+    #[inline]
+    fn find_slot(text: &str, result: Span) -> Option<u64> {
+        Self::scan_identity(&mut Scanner::within(text, result))
+            .ok()?
+            .slot()
+            .ok()
+    }
+
+    /// A part of a result that begins with it and is enough to identify it, if that is quick to tell; else all of it.
+    #[inline]
+    fn identifying_part(result: &str) -> &str {
+        result
+    }
 
     /// The event that tells the caller.
     fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification;
@@ -50,6 +66,25 @@ pub(super) trait Body: Default {
             })
         })?;
         Ok(body)
+    }
+}
+
+impl SubscriptionKind {
+    /// What identifies its notifications.
+    pub(super) fn identify(self) -> Identify {
+        match self {
+            Self::Transactions => identify::<TransactionBody>,
+            Self::ProgramAccountDiffs | Self::AccountDiffs => identify::<AccountDiffBody>,
+            Self::Logs => identify::<LogsBody>,
+        }
+    }
+}
+
+/// Writes what identifies a notification with this result: all of it if it cannot be read.
+pub(super) fn identify<B: Body>(result: &str, identities: &mut Identities) {
+    match Scanner::new(result).and_then(|mut scanner| B::scan_identity(&mut scanner)) {
+        Ok(body) => body.identify(result, identities),
+        Err(_) => identities.part(Some(result)),
     }
 }
 
@@ -86,6 +121,8 @@ pub(super) struct LogsBody {
     pub(super) logs: Option<Span>,
 }
 
+/// How servers begin the result of an account diff.
+const CONTEXT: &str = r#"{"context":{"slot":"#;
 const NO_SLOT: Unreadable = Unreadable("the slot is missing");
 
 impl Body for AccountDiffBody {
@@ -122,6 +159,21 @@ impl Body for AccountDiffBody {
         identities.part(self.signature.map(|span| span.of(text)));
         identities.part(self.account.map(|span| span.of(text)));
         identities.number(self.tx_index);
+    }
+
+    /// Servers begin with it.
+    #[inline]
+    fn find_slot(text: &str, result: Span) -> Option<u64> {
+        let mut scanner = Scanner::within(text, result);
+        if scanner.skip(CONTEXT) {
+            return scanner.unsigned().ok();
+        }
+        Self::scan_identity(&mut scanner).ok()?.slot
+    }
+
+    #[inline]
+    fn identifying_part(result: &str) -> &str {
+        account_diff_head(result).unwrap_or(result)
     }
 
     #[inline]
@@ -205,6 +257,31 @@ impl Body for LogsBody {
     fn deliver(delivered: Delivered<Self>) -> SubscriptionNotification {
         SubscriptionNotification::Logs(LogsNotification(delivered))
     }
+}
+
+/// The beginning of an account diff, up to the transaction's index, in the order in which servers write it. Whoever
+/// reads it later checks what it says.
+#[inline]
+fn account_diff_head(result: &str) -> Option<&str> {
+    let rest = digits_end(result.strip_prefix(CONTEXT)?);
+    let rest = base58_end::<44>(rest.strip_prefix(r#"},"account":""#)?)?;
+    let rest = base58_end::<88>(rest.strip_prefix(r#"","signature":""#)?)?;
+    let rest = digits_end(rest.strip_prefix(r#"","tx_index":"#)?);
+    result.get(..result.len() - rest.len())
+}
+
+#[inline]
+fn digits_end(text: &str) -> &str {
+    text.trim_start_matches(|character: char| character.is_ascii_digit())
+}
+
+/// What follows a string in base58 of the greatest length `MAX` or one less, as nearly all of them are.
+#[inline]
+fn base58_end<const MAX: usize>(text: &str) -> Option<&str> {
+    let length = [MAX, MAX - 1]
+        .into_iter()
+        .find(|length| text.as_bytes().get(*length) == Some(&b'"'))?;
+    text.get(length..)
 }
 
 #[inline]

@@ -14,6 +14,7 @@ use super::scan::{Span, Unreadable};
 use super::shape::Shape;
 use super::state::{Handshake, State};
 use super::subscriptions::Subscriptions;
+use super::text::Shelf;
 use crate::machine::{Ending, Machine, Message, Standing};
 use crate::managed::{ConnectionError, MachineCounts, ManagedFailure, SubscriptionNotification};
 use crate::rpc::RpcError;
@@ -34,6 +35,8 @@ pub struct SubscriptionMachine {
     pub(super) counts: MachineCounts,
     /// How notifications look, once one was read.
     pub(super) shape: Option<Shape>,
+    /// The texts of notifications that wait to be delivered.
+    pub(super) shelf: Shelf,
     /// Room for a message that is decompressed.
     pub(super) inflated: Vec<u8>,
 }
@@ -58,6 +61,7 @@ impl SubscriptionMachine {
             events: VecDeque::new(),
             counts: MachineCounts::default(),
             shape: None,
+            shelf: Shelf::default(),
             inflated: Vec::new(),
         }
     }
@@ -146,7 +150,7 @@ impl Machine for SubscriptionMachine {
             return;
         }
         self.state = State::Subscribing(Link::default(), Handshake::new(now));
-        self.subscriptions.interrupt();
+        self.subscriptions.interrupt(self.config.kind.identify());
         let (kind, compression) = (self.config.kind, self.config.compression);
         let requests = self.subscriptions.request().map(|(id, subscription)| {
             let request = SubscribeRequest {
@@ -229,6 +233,7 @@ impl Machine for SubscriptionMachine {
 
     #[inline]
     fn poll_event(&mut self) -> Option<SubscriptionNotification> {
+        self.shelf.write();
         self.events.pop_front()
     }
 

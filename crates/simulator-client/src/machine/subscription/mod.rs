@@ -24,6 +24,7 @@ mod shape;
 mod signature;
 mod state;
 mod subscriptions;
+mod text;
 
 #[cfg(test)]
 mod tests;

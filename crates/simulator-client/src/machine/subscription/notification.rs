@@ -11,6 +11,7 @@ use super::account_state::{AccountState, AccountStateError};
 use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody};
 use super::scan::{Scanned, Scanner, Span};
 use super::signature::first_signature;
+use super::text::Text;
 
 /// An account was changed by a transaction.
 ///
@@ -37,11 +38,10 @@ pub struct MalformedNotification {
     reason: &'static str,
 }
 
-/// What every notification has. The text is a copy of its own: to keep the message would be to keep the network
-/// library's read buffer.
+/// What every notification has.
 #[derive(Clone, Debug)]
 pub(super) struct Delivered<B> {
-    pub(super) text: Arc<str>,
+    pub(super) text: Text,
     pub(super) target: Arc<str>,
     pub(super) slot: u64,
     pub(super) cursor: Option<Cursor>,
@@ -130,7 +130,7 @@ impl AccountDiffNotification {
 
     /// The whole message, as it came.
     pub fn raw(&self) -> &str {
-        &self.0.text
+        self.0.text.as_str()
     }
 
     /// Bytes that the notification holds.
@@ -169,7 +169,7 @@ impl TransactionNotification {
 
     /// What `getTransaction` would answer, as JSON text.
     pub fn json(&self) -> &str {
-        self.0.result.of(&self.0.text)
+        self.0.result.of(self.0.text.as_str())
     }
 
     /// What `getTransaction` would answer, as a type of the caller's choice. Solana's own is
@@ -198,7 +198,7 @@ impl TransactionNotification {
 
     /// The whole message, as it came.
     pub fn raw(&self) -> &str {
-        &self.0.text
+        self.0.text.as_str()
     }
 
     /// Bytes that the notification holds.
@@ -251,7 +251,7 @@ impl LogsNotification {
 
     /// The whole message, as it came.
     pub fn raw(&self) -> &str {
-        &self.0.text
+        self.0.text.as_str()
     }
 
     /// Bytes that the notification holds.
@@ -262,7 +262,7 @@ impl LogsNotification {
 
 impl<B: Body> Delivered<B> {
     fn read(&self) -> Result<&B, MalformedNotification> {
-        let read = || Box::new(B::scan(&mut Scanner::within(&self.text, self.result)));
+        let read = || Box::new(B::scan(&mut Scanner::within(self.text.as_str(), self.result)));
         let body: &Scanned<B> = self.body.0.get_or_init(read);
         body.as_ref()
             .map_err(|unreadable| MalformedNotification { reason: unreadable.0 })
@@ -273,7 +273,7 @@ impl<B: Body> Delivered<B> {
     }
 
     fn part(&self, span: impl FnOnce(&B) -> Option<Span>) -> Option<&str> {
-        span(self.read().ok()?).map(|span| span.of(&self.text))
+        span(self.read().ok()?).map(|span| span.of(self.text.as_str()))
     }
 
     fn size(&self) -> usize {

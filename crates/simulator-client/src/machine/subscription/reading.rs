@@ -5,12 +5,12 @@ use std::mem;
 use serde::de::IgnoredAny;
 use simulator_api::Cursor;
 
-use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody};
+use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody, identify};
 use super::envelope::{Envelope, Method};
 use super::link::{Carrier, LinkError};
 use super::notification::{Delivered, ReadLater};
-use super::resume::Admission;
-use super::scan::{Scanned, Scanner, Span, Unreadable};
+use super::resume::{Admission, Identify};
+use super::scan::{Scanned, Span, Unreadable};
 use super::shape::{Around, Shape};
 use super::state::State;
 use super::{SubscriptionKind, SubscriptionMachine};
@@ -50,42 +50,40 @@ impl SubscriptionMachine {
     /// A notification whose result is not known yet. It is none if the result has to be read after all.
     #[inline]
     fn recognised<B: Body>(&mut self, text: &str, around: Around) -> Option<()> {
-        let identity = || B::scan_identity(&mut Scanner::within(text, around.result)).ok();
-        let (slot, body) = match around.cursor {
-            Some(cursor) => (cursor.slot, None),
-            None => {
-                let body = identity()?;
-                (body.slot().ok()?, Some(body))
-            }
+        let slot = match around.cursor {
+            Some(cursor) => cursor.slot,
+            None => B::find_slot(text, around.result)?,
         };
-        let subscription = self.subscriptions.open(around.subscription)?;
-        let admission = subscription.position.admit(slot, around.cursor, |identities| {
-            if let Some(body) = body.or_else(identity) {
-                body.identify(text, identities);
-            }
-        });
-        let target = subscription.target.clone();
-        self.tell(admission, || Delivered {
-            text: text.into(),
-            target,
-            slot,
-            cursor: around.cursor,
-            result: around.result,
-            body: ReadLater::<B>::unread(),
-        });
-        Some(())
+        self.tell::<B>(text, around, slot, ReadLater::unread)
     }
 
-    /// Delivers a notification, unless it was delivered before.
+    /// Delivers a notification, unless it was delivered before; `None` if its subscription is not open.
     #[inline]
-    fn tell<B: Body>(&mut self, admission: Admission, notification: impl FnOnce() -> Delivered<B>) {
+    fn tell<B: Body>(
+        &mut self,
+        text: &str,
+        around: Around,
+        slot: u64,
+        body: impl FnOnce() -> ReadLater<B>,
+    ) -> Option<()> {
+        let subscription = self.subscriptions.open(around.subscription)?;
+        let result = || (B::identifying_part(around.result.of(text)), identify::<B> as Identify);
+        let admission = subscription.position.admit(slot, around.cursor, result);
         if admission == Admission::NewBehindHole {
             self.events.push_back(hole());
         }
         if admission != Admission::Duplicate {
-            self.events.push_back(B::deliver(notification()));
+            self.events.push_back(B::deliver(Delivered {
+                text: self.shelf.keep(text),
+                target: subscription.target.clone(),
+                slot,
+                cursor: around.cursor,
+                result: around.result,
+                body: body(),
+            }));
         }
         self.count(admission);
+        Some(())
     }
 
     #[inline]
@@ -111,25 +109,13 @@ impl SubscriptionMachine {
             Ok(readable) => readable,
             Err(unreadable) => return self.fault(text, unreadable),
         };
-        let admission = subscription
-            .position
-            .admit(slot, cursor, |identities| body.identify(text, identities));
-        let target = subscription.target.clone();
-        self.tell(admission, || Delivered {
-            text: text.into(),
-            target,
-            slot,
+        let around = Around {
+            subscription: number.value,
             cursor,
             result,
-            body: ReadLater::read(body),
-        });
+        };
+        self.tell(text, around, slot, || ReadLater::read(body));
         if B::READ_LATER && carrier == Carrier::Plain {
-            let subscription = number.value;
-            let around = Around {
-                subscription,
-                cursor,
-                result,
-            };
             self.shape = Shape::learn(text, number.span, around);
         }
     }

@@ -4,6 +4,7 @@
 //! whole of the last slot again, and what was delivered of it is recognised by its identity.
 
 use std::collections::HashMap;
+use std::mem;
 
 use simulator_api::Cursor;
 
@@ -55,8 +56,22 @@ pub(super) enum Admission {
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    ends: Vec<End>,
 }
+
+/// Where the identity of a notification ends.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: usize,
+    /// Whether the result stands there, because nobody has needed to know yet what in it identifies it.
+    is_result: bool,
+}
+
+/// Writes what tells a notification from all others of its slot, given its result or enough of its beginning.
+pub(super) type Identify = fn(&str, &mut Identities);
+
+/// Results up to this many bytes are remembered as they are: to copy them is quicker than to look into them.
+const MAX_RESULT: usize = 1024;
 
 impl Position {
     /// Where to go on.
@@ -70,9 +85,9 @@ impl Position {
     }
 
     /// The connection is lost: from here on what was delivered will come again.
-    pub(super) fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self, identify: Identify) {
         if let Self::Within(boundary) = self {
-            boundary.repeats = Some(boundary.delivered.count());
+            boundary.repeats = Some(boundary.delivered.count(identify));
         }
     }
 
@@ -92,13 +107,13 @@ impl Position {
         }
     }
 
-    /// Takes the next notification. `identify` writes what tells it from all others of its slot.
+    /// Takes the next notification. `result` gives as much of its result as identifies it, and what does that.
     #[inline]
-    pub(super) fn admit(
+    pub(super) fn admit<'a>(
         &mut self,
         slot: u64,
         cursor: Option<Cursor>,
-        identify: impl FnOnce(&mut Identities),
+        result: impl FnOnce() -> (&'a str, Identify),
     ) -> Admission {
         match (self, cursor) {
             (Self::After(last), Some(cursor)) if cursor <= *last => Admission::Duplicate,
@@ -108,7 +123,7 @@ impl Position {
             }
             // A server that has learned to give cursors meanwhile still repeats the slot that it was asked for.
             (Self::Within(boundary), cursor) if cursor.is_none() || boundary.repeats(slot) => {
-                boundary.admit(slot, identify)
+                boundary.admit(slot, result)
             }
             (position, Some(cursor)) => {
                 let admission = position.admission_of_new();
@@ -116,7 +131,7 @@ impl Position {
                 admission
             }
             (position, None) => {
-                *position = Self::Within(Boundary::new(slot, identify));
+                *position = Self::Within(Boundary::new(slot, result));
                 Admission::New
             }
         }
@@ -124,10 +139,10 @@ impl Position {
 }
 
 impl Boundary {
-    fn new(slot: u64, identify: impl FnOnce(&mut Identities)) -> Self {
+    fn new<'a>(slot: u64, result: impl FnOnce() -> (&'a str, Identify)) -> Self {
+        let (result, identify) = result();
         let mut delivered = Identities::default();
-        identify(&mut delivered);
-        delivered.end();
+        delivered.remember(result, identify);
         Self {
             slot,
             delivered,
@@ -145,7 +160,7 @@ impl Boundary {
     }
 
     #[inline]
-    fn admit(&mut self, slot: u64, identify: impl FnOnce(&mut Identities)) -> Admission {
+    fn admit<'a>(&mut self, slot: u64, result: impl FnOnce() -> (&'a str, Identify)) -> Admission {
         let mut new = Admission::New;
         if slot > self.slot {
             if self.lacks_repeats() {
@@ -159,11 +174,12 @@ impl Boundary {
             let admission = self.repeats.as_ref().map(|_| Admission::Duplicate);
             return admission.unwrap_or(Admission::New);
         }
-        identify(&mut self.delivered);
-        self.delivered.end();
+        let (result, identify) = result();
         let Some(repeats) = &mut self.repeats else {
+            self.delivered.remember(result, identify);
             return new;
         };
+        self.delivered.identify(result, identify);
         if take(repeats, self.delivered.last()) {
             self.delivered.remove_last();
             return Admission::Duplicate;
@@ -188,8 +204,26 @@ impl Identities {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    fn end(&mut self) {
-        self.ends.push(self.bytes.len());
+    /// Adds a notification, in the form that is quickest to write.
+    #[inline]
+    fn remember(&mut self, result: &str, identify: Identify) {
+        if result.len() > MAX_RESULT {
+            return self.identify(result, identify);
+        }
+        self.bytes.extend_from_slice(result.as_bytes());
+        self.end(true);
+    }
+
+    /// Adds a notification's identity.
+    fn identify(&mut self, result: &str, identify: Identify) {
+        identify(result, self);
+        self.end(false);
+    }
+
+    #[inline]
+    fn end(&mut self, is_result: bool) {
+        let at = self.bytes.len();
+        self.ends.push(End { at, is_result });
     }
 
     fn clear(&mut self) {
@@ -198,7 +232,7 @@ impl Identities {
     }
 
     fn start_of(&self, number: usize) -> usize {
-        number.checked_sub(1).map_or(0, |before| self.ends[before])
+        number.checked_sub(1).map_or(0, |before| self.ends[before].at)
     }
 
     fn last(&self) -> &[u8] {
@@ -208,17 +242,33 @@ impl Identities {
 
     fn remove_last(&mut self) {
         self.ends.pop();
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.bytes.truncate(self.ends.last().map_or(0, |end| end.at));
     }
 
     /// How often each identity occurs.
-    fn count(&self) -> HashMap<Box<[u8]>, u32> {
+    fn count(&mut self, identify: Identify) -> HashMap<Box<[u8]>, u32> {
+        self.resolve(identify);
         let mut counts: HashMap<Box<[u8]>, u32> = HashMap::new();
-        for (number, &end) in self.ends.iter().enumerate() {
-            let identity = &self.bytes[self.start_of(number)..end];
+        for (number, end) in self.ends.iter().enumerate() {
+            let identity = &self.bytes[self.start_of(number)..end.at];
             *counts.entry(identity.into()).or_default() += 1;
         }
         counts
+    }
+
+    /// Replaces results by what identifies them.
+    fn resolve(&mut self, identify: Identify) {
+        let Self { bytes, ends } = mem::take(self);
+        let mut start = 0;
+        for End { at, is_result } in ends {
+            let entry = &bytes[start..at];
+            match str::from_utf8(entry) {
+                Ok(result) if is_result => identify(result, self),
+                _ => self.bytes.extend_from_slice(entry),
+            }
+            self.end(false);
+            start = at;
+        }
     }
 }
 

@@ -99,6 +99,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Goes past a text if it is what comes next.
+    #[inline]
+    pub(super) fn skip(&mut self, expected: &str) -> bool {
+        let is_next = self.text.as_bytes()[self.at..].starts_with(expected.as_bytes());
+        self.at += if is_next { expected.len() } else { 0 };
+        is_next
+    }
+
     /// Where the next byte is.
     pub(super) fn position(&self) -> usize {
         self.at
@@ -334,12 +342,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn literal(&mut self, literal: &'static str) -> Scanned<()> {
-        let rest = &self.text.as_bytes()[self.at..];
-        if !rest.starts_with(literal.as_bytes()) {
-            return Err(Unreadable("a value is expected"));
+        match self.skip(literal) {
+            true => Ok(()),
+            false => Err(Unreadable("a value is expected")),
         }
-        self.at += literal.len();
-        Ok(())
     }
 
     #[inline]

@@ -15,6 +15,9 @@ pub(super) struct Shape {
     head: Box<str>,
     /// From the number to the result.
     middle: Box<str>,
+    /// All of that for the subscription from which it was learned.
+    whole: Box<str>,
+    subscription: u64,
     /// Whether a cursor follows the result.
     has_cursor: bool,
 }
@@ -38,6 +41,8 @@ impl Shape {
         let shape = Self {
             head: text[..number.start()].into(),
             middle: middle.into(),
+            whole: text[..read.result.start()].into(),
+            subscription: read.subscription,
             has_cursor: read.cursor.is_some(),
         };
         (shape.recognise(text) == Some(read)).then_some(shape)
@@ -46,8 +51,10 @@ impl Shape {
     /// Reads what stands around the result of a notification of this shape.
     #[inline]
     pub(super) fn recognise(&self, text: &str) -> Option<Around> {
-        let (subscription, rest) = leading_number(text.strip_prefix(&*self.head)?)?;
-        let rest = rest.strip_prefix(&*self.middle)?;
+        let (subscription, rest) = match text.strip_prefix(&*self.whole) {
+            Some(rest) => (self.subscription, rest),
+            None => self.other_subscription(text)?,
+        };
         let (result, cursor) = match rest.strip_suffix("}}}").and_then(trailing_cursor) {
             Some((result, cursor)) => (result, Some(cursor)),
             None if self.has_cursor => return None,
@@ -62,6 +69,12 @@ impl Shape {
             cursor,
             result: Span::new(start, start + result.len()).ok()?,
         })
+    }
+
+    /// The number of another subscription, and what follows.
+    fn other_subscription<'a>(&self, text: &'a str) -> Option<(u64, &'a str)> {
+        let (subscription, rest) = leading_number(text.strip_prefix(&*self.head)?)?;
+        Some((subscription, rest.strip_prefix(&*self.middle)?))
     }
 }
 
@@ -82,12 +95,29 @@ fn trailing_cursor(text: &str) -> Option<(&str, Cursor)> {
     Some((rest, Cursor { slot, index }))
 }
 
+/// A number without leading zeros, from its last digit to its first.
 #[inline]
 fn trailing_number(text: &str) -> Option<(&str, u64)> {
-    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let (rest, number) = text.split_at(text.len() - digits);
-    Some((rest, decimal(number)?))
+    let bytes = text.as_bytes();
+    let (mut start, mut number, mut place) = (bytes.len(), 0_u64, 1_u64);
+    while let Some(digit @ b'0'..=b'9') = start.checked_sub(1).map(|before| bytes[before]) {
+        if bytes.len() - start >= MAX_DIGITS {
+            return None;
+        }
+        number += u64::from(digit - b'0') * place;
+        place *= 10;
+        start -= 1;
+    }
+    let is_plain = match bytes.len() - start {
+        0 => false,
+        1 => true,
+        _ => bytes[start] != b'0',
+    };
+    is_plain.then(|| (&text[..start], number))
 }
+
+/// As many digits as every number of 64 bits has room for; the next power of ten still is one too.
+const MAX_DIGITS: usize = 19;
 
 #[inline]
 fn decimal(digits: &str) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::resume::Position;
+use super::resume::{Identify, Position};
 
 /// The subscriptions, in the order of their addresses.
 #[derive(Debug)]
@@ -58,10 +58,10 @@ impl Subscriptions {
     }
 
     /// The connection is gone, and every open subscription with it.
-    pub(super) fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self, identify: Identify) {
         for one in self.0.iter_mut().filter(|one| one.phase != Phase::Complete) {
             one.phase = Phase::Closed;
-            one.position.interrupt();
+            one.position.interrupt(identify);
         }
     }
 

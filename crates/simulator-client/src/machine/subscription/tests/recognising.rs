@@ -45,18 +45,50 @@ fn with_a_cursor_the_result_is_not_looked_at() {
 }
 
 #[test]
-fn without_a_cursor_no_more_than_the_identity_is_read() {
+fn without_a_cursor_no_more_than_the_slot_is_read_until_the_identity_is_needed() {
+    let long = "x".repeat(5000);
+    let broken_behind = r#"{"context":{"slot":6},"account":"x","signature":"s","tx_index":1,"post":{[}"#.to_owned();
+    let broken_before = r#"{"context":{"slot":6},"account":"x","post":{[},"signature":"s","tx_index":1}"#.to_owned();
+    let long_before = broken_before.replace("{[}", &format!(r#"["{long}"}}"#));
+    let no_account = r#"{"context":{"slot":6},"account":7}"#.to_owned();
+    let repeated = [broken_behind, broken_before, long_before, no_account];
     let mut peer = Peer::up(diffs(&["a"]));
-    let broken_behind = r#"{"context":{"slot":6},"account":"x","signature":"s","tx_index":1,"post":{[}"#;
-    let broken_before = r#"{"context":{"slot":6},"account":"x","post":{[},"signature":"s","tx_index":1}"#;
     sent(&mut peer, &text(11, &result(5, "s"), ""));
-    assert_eq!(sent(&mut peer, &text(11, broken_behind, "")).slot(), 6);
-    peer.send_text(&text(11, broken_before, ""));
-    assert_eq!(peer.delivered(), ["fault: brackets that do not match"]);
+    for result in &repeated {
+        let diff = sent(&mut peer, &text(11, result, ""));
+        assert_eq!(diff.slot(), 6);
+        diff.check().unwrap_err();
+    }
     peer.reconnect();
     sent(&mut peer, &text(11, &result(6, "u"), ""));
-    peer.send_text(&text(11, broken_behind, ""));
-    assert_eq!((peer.delivered().len(), peer.duplicates()), (0, 1));
+    for (result, duplicates) in repeated.iter().zip(1..) {
+        peer.send_text(&text(11, result, ""));
+        assert_eq!(
+            (peer.delivered(), peer.duplicates()),
+            (Vec::<String>::new(), duplicates)
+        );
+    }
+}
+
+#[test]
+fn the_identity_is_the_same_in_whatever_form_it_was_remembered() {
+    let (account, signature) = ("A".repeat(44), "B".repeat(87));
+    let head = format!(r#""account":"{account}","signature":"{signature}","tx_index":12"#);
+    for data in ["short".to_owned(), "x".repeat(5000)] {
+        let usual = format!(r#"{{"context":{{"slot":6}},{head},"post":"{data}"}}"#);
+        let other_order = format!(r#"{{"post":"{data}","context":{{"slot":6}},{head}}}"#);
+        for (first, again) in [(&usual, &other_order), (&other_order, &usual)] {
+            let mut peer = Peer::up(diffs(&["a"]));
+            sent(&mut peer, &text(11, &result(5, "s"), ""));
+            sent(&mut peer, &text(11, first, ""));
+            sent(&mut peer, &text(11, &first.replace(":12", ":123"), ""));
+            peer.reconnect();
+            peer.send_text(&text(11, again, ""));
+            peer.send_text(&text(11, &again.replace(":12", ":123"), ""));
+            assert_eq!((peer.delivered().len(), peer.duplicates()), (0, 2));
+            sent(&mut peer, &text(11, &again.replace(":12", ":124"), ""));
+        }
+    }
 }
 
 #[test]
