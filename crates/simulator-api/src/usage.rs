@@ -25,6 +25,40 @@ pub struct UsageReport {
     /// Prices, where the server has any (0.28).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+    /// What this key does now and may do, and more of what it has used in the span. An extension of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+}
+
+/// What a key does now and may do, and more of what it has used. An extension of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// When the server began to count. Nothing is known of the time before.
+    pub counted_since: DateTime<Utc>,
+    /// Whether the counts outlive the server's process.
+    pub survives_restart: bool,
+    /// Sessions of the key that live now.
+    pub sessions_now: u64,
+    /// How many of them there may be.
+    pub max_sessions: u64,
+    /// WebSocket connections of the key and its sessions that are open now.
+    pub connections_now: u64,
+    /// How many of them there may be.
+    pub max_connections: u64,
+    /// Largest message and HTTP body that is taken, in bytes.
+    pub max_message_bytes: u64,
+    /// Transactions that were executed in the span, recorded ones and the user's.
+    pub transactions: u64,
+    /// JSON-RPC calls over HTTP in the span, each of a batch by itself.
+    pub rpc_calls: u64,
+    /// Control connections that were opened in the span.
+    pub control_connections: u64,
+    /// PubSub connections that were opened in the span.
+    pub data_connections: u64,
+    /// Bytes received on the wire in the span.
+    pub bytes_received: u64,
+    /// Bytes sent on the wire in the span.
+    pub bytes_sent: u64,
 }
 
 /// Numbers of sessions.

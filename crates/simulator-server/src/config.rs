@@ -1,10 +1,14 @@
 //! What an operator chooses: where to listen, what to serve, and every limit with its default.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::keys::ApiKey;
-use crate::pubsub::DataLimits;
+use crate::net::TlsFiles;
+use crate::pubsub::{DataLimits, DataPool};
+use crate::usage::OwnLimits;
 
 /// Everything a server is started with.
 #[derive(Clone, Debug)]
@@ -16,6 +20,10 @@ pub struct ServerConfig {
     /// Keys that a client may come with. With none at all, any key and no key is accepted: listen on loopback only
     /// then ([`ServerConfig::is_open_to_others`]).
     pub keys: Vec<ApiKey>,
+    /// The certificate to serve with; without one, connections are not encrypted.
+    pub tls: Option<TlsFiles>,
+    /// Where the server keeps what is to outlive its process; with none, nothing does.
+    pub state_dir: Option<PathBuf>,
     /// Sizes and numbers.
     pub limits: Limits,
     /// Times.
@@ -27,6 +35,12 @@ pub struct ServerConfig {
 pub struct Limits {
     /// Sessions at once; a create above it waits for its `capacityWaitTimeoutSecs`.
     pub sessions: usize,
+    /// Sessions of one key at once, where the key does not say.
+    pub key_sessions: usize,
+    /// Connections at once. When there are so many, those without a request give way, the oldest first.
+    pub connections: usize,
+    /// WebSocket connections of one key at once, control channels and PubSub together, where the key does not say.
+    pub key_connections: usize,
     /// Largest WebSocket frame that is read, in bytes.
     pub frame_bytes: usize,
     /// Largest WebSocket message and HTTP body that is read, in bytes.
@@ -55,6 +69,9 @@ pub struct Limits {
     /// Transactions and account changes that a session keeps for its subscribers, in bytes, about; the replay pauses
     /// when one of them has not been sent so much. The user's transactions in one slot may not take more either.
     pub data_bytes: usize,
+    /// The same for all sessions together. When they have more, each may keep an equal share of it only; what somebody
+    /// still reads, and the newest slot of each session, is kept beyond that.
+    pub all_data_bytes: usize,
     /// Notifications that a session keeps ready for the next subscriber to the same, in bytes.
     pub data_cache_bytes: usize,
     /// PubSub connections of one session.
@@ -72,6 +89,16 @@ pub struct Limits {
 /// How long things may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Times {
+    /// For the head of a request, once its first byte is there, and for the first request of a connection with all that
+    /// comes before it, such as the TLS handshake.
+    pub head_limit: Duration,
+    /// How long an HTTP connection may lie without a byte in either direction, between two requests or while an answer is
+    /// sent.
+    pub idle_limit: Duration,
+    /// For the body of a request.
+    pub body_limit: Duration,
+    /// Between two looks after what grows: what was used is written down then.
+    pub housekeeping: Duration,
     /// Between two `startingRuntime` statuses while a session starts.
     pub status_interval: Duration,
     /// Between two WebSocket pings on a control connection.
@@ -118,6 +145,8 @@ impl ServerConfig {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             archives,
             keys: Vec::new(),
+            tls: None,
+            state_dir: None,
             limits: Limits::default(),
             times: Times::default(),
         }
@@ -139,6 +168,20 @@ impl Limits {
             connections: self.data_connections,
         }
     }
+
+    /// What the data of all sessions is counted against.
+    pub(crate) fn data_pool(&self) -> Arc<DataPool> {
+        DataPool::new(self.all_data_bytes)
+    }
+
+    /// What a key may have that does not say.
+    pub(crate) fn of_keys(&self) -> OwnLimits {
+        OwnLimits {
+            sessions: self.key_sessions,
+            connections: self.key_connections,
+            message_bytes: self.message_bytes,
+        }
+    }
 }
 
 const MIB: usize = 1 << 20;
@@ -147,6 +190,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 32,
+            key_sessions: 32,
+            connections: 1024,
+            key_connections: 512,
             frame_bytes: 16 * MIB,
             message_bytes: 64 * MIB,
             rpc_batch: 100,
@@ -159,6 +205,7 @@ impl Default for Limits {
             request_answer_bytes: 64 * MIB,
             history_bytes: 32 * MIB,
             data_bytes: 256 * MIB,
+            all_data_bytes: 1024 * MIB,
             data_cache_bytes: 16 * MIB,
             data_connections: 64,
             subscriptions: 256,
@@ -172,6 +219,10 @@ impl Default for Limits {
 impl Default for Times {
     fn default() -> Self {
         Self {
+            head_limit: Duration::from_secs(10),
+            idle_limit: Duration::from_secs(75),
+            body_limit: Duration::from_secs(120),
+            housekeeping: Duration::from_secs(5),
             status_interval: Duration::from_secs(15),
             ping_interval: Duration::from_secs(15),
             silence_limit: Duration::from_secs(900),
@@ -205,7 +256,16 @@ mod tests {
         assert!(limits.unread_events <= limits.retained_events);
         assert!(times.ping_interval < times.silence_limit);
         assert!(times.default_disconnect <= times.max_disconnect);
-        assert!(limits.data_cache_bytes <= limits.data_bytes);
+        assert!(limits.data_cache_bytes <= limits.data_bytes && limits.data_bytes <= limits.all_data_bytes);
+        assert!(limits.key_sessions <= limits.sessions && limits.key_connections <= limits.connections);
+        assert!(
+            2 * limits.key_sessions <= limits.key_connections,
+            "a session has two connections at least"
+        );
+        assert!(
+            times.head_limit < times.idle_limit,
+            "proxies keep connections for a minute"
+        );
         assert!(times.data_grace < times.completed_hold);
         assert!(times.completed_hold <= times.data_drain);
         assert!(times.max_outcome_wait < times.rpc_limit);

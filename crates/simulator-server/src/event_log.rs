@@ -109,6 +109,12 @@ impl EventLog {
         self.events.lock().has_room()
     }
 
+    /// Bytes of all events that are kept.
+    pub(crate) fn bytes(&self) -> u64 {
+        let events = self.events.lock();
+        events.bytes - events.forgotten_bytes
+    }
+
     /// Whether so many events wait that their reader must not ask for more.
     pub(crate) fn is_flooded(&self) -> bool {
         self.events.lock().is_flooded()

@@ -19,6 +19,7 @@ use crate::convert::{SlotRecord, SummaryContext, Tally, replay_summary};
 use crate::history::{History, PastTransaction};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::{DataLog, Record, SlotHead};
+use crate::usage::SessionMeter;
 
 use self::actions::Runner;
 
@@ -29,6 +30,7 @@ pub(crate) struct Executor {
     outcomes: Option<OutcomeRecorder>,
     data: Arc<DataLog>,
     actions: Option<Runner>,
+    meter: Arc<SessionMeter>,
     tally: Tally,
     context: SummaryContext,
     complete: bool,
@@ -84,6 +86,7 @@ impl Executor {
         history: History,
         outcomes: Option<OutcomeRecorder>,
         data: Arc<DataLog>,
+        meter: Arc<SessionMeter>,
         context: SummaryContext,
     ) -> Self {
         Self {
@@ -92,6 +95,7 @@ impl Executor {
             outcomes,
             data,
             actions: None,
+            meter,
             tally: Tally::default(),
             context,
             complete: false,
@@ -138,6 +142,7 @@ impl Executor {
     /// Closes the open slot, and hands its record to the reader.
     pub(crate) fn close(&mut self) -> Result<(), SlotError> {
         let report = self.replay.close_slot()?;
+        self.meter.slot();
         self.data.close_slot();
         if let Some(outcomes) = &mut self.outcomes
             && let Some(record) = outcomes.open.take()
@@ -177,6 +182,7 @@ impl Executor {
         let Execution::Processed(outcome) = &injected.execution else {
             return;
         };
+        self.meter.transaction();
         let past = PastTransaction {
             slot: self.replay.slot(),
             index: None,
@@ -196,6 +202,7 @@ impl Executor {
 
     fn keep(&mut self, block: &DecodedBlock, report: TransactionReport) {
         self.tally.add(&report);
+        self.meter.transaction();
         let index = usize::try_from(report.index).unwrap_or(usize::MAX);
         let recorded = block
             .block()

@@ -18,6 +18,7 @@ use crate::executor::{Executor, InjectError};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::DataLog;
 use crate::session::{Order, SendRefusal};
+use crate::usage::SessionMeter;
 
 /// One session, seen from the network.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct SessionHandle {
     pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
     /// What its subscribers are told.
     pub(crate) data: Arc<DataLog>,
+    /// What it uses, and whose it is.
+    pub(crate) meter: Arc<SessionMeter>,
     /// How long it outlives its control connection.
     pub(crate) disconnect: Duration,
     /// Cancelled to end the worker.

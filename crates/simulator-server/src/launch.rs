@@ -24,8 +24,9 @@ use crate::feed::{self, Feed};
 use crate::handle::{Message, SessionHandle};
 use crate::history::History;
 use crate::outcomes::OutcomeQueue;
-use crate::pubsub::DataLog;
+use crate::pubsub::{DataLog, DataPool};
 use crate::session::Session;
+use crate::usage::SessionMeter;
 use crate::worker::{Lookahead, Sends, Worker, advance_failed};
 
 #[cfg(test)]
@@ -46,6 +47,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) completed_hold: Duration,
     /// Given back when the session's thread ends.
     pub(crate) place: OwnedSemaphorePermit,
+    /// What it uses is counted here.
+    pub(crate) meter: Arc<SessionMeter>,
+    /// What it keeps for its subscribers is counted here.
+    pub(crate) data_pool: &'a Arc<DataPool>,
 }
 
 /// Starts a session and waits until it stands before its first slot. If nobody waits any more, the session ends.
@@ -67,6 +72,8 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
             .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
         data: Arc::new(DataLog::new(launch.limits.data())),
         name: launch.spec.name.clone(),
+        data: Arc::new(DataLog::new(launch.limits.data(), launch.data_pool)),
+        meter: Arc::clone(&launch.meter),
         disconnect: launch.spec.disconnect,
         stop,
         finished: CancellationToken::new(),
@@ -92,6 +99,7 @@ struct Thread {
     events: Arc<EventLog>,
     outcomes: Option<Arc<OutcomeQueue>>,
     data: Arc<DataLog>,
+    meter: Arc<SessionMeter>,
     stop: CancellationToken,
     runtime: Handle,
 }
@@ -118,16 +126,18 @@ fn start_thread(
         events: Arc::clone(&handle.events),
         outcomes: handle.outcomes.clone(),
         data: Arc::clone(&handle.data),
+        meter: Arc::clone(&handle.meter),
         stop: handle.stop.clone(),
         runtime: Handle::current(),
     };
     let (started, starting) = oneshot::channel();
-    let (finished, place) = (handle.finished.clone().drop_guard(), launch.place);
+    let finished = handle.finished.clone().drop_guard();
+    let (place, metered) = (launch.place, handle.meter.end_on_drop());
     std::thread::Builder::new()
         .name("session".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let _until_the_end = (finished, place);
+            let _until_the_end = (finished, place, metered);
             thread.guard(started);
         })
         .map_err(|error| internal(&format!("no thread for the session: {error}")))?;
@@ -138,9 +148,10 @@ impl Thread {
     /// Runs the session. A panic ends this session only, and is told to its client; its engine is thrown away.
     fn guard(self, started: oneshot::Sender<Result<(), BacktestError>>) {
         let (events, outcomes) = (Arc::clone(&self.events), self.outcomes.clone());
-        let data = Arc::clone(&self.data);
+        let (data, meter) = (Arc::clone(&self.data), Arc::clone(&self.meter));
         if catch_unwind(AssertUnwindSafe(|| self.run(started))).is_err() {
             tracing::error!("the engine of a session panicked");
+            meter.failed();
             events.append(
                 None,
                 BacktestResponse::Error(internal("the engine stopped unexpectedly")),
@@ -156,6 +167,7 @@ impl Thread {
         // If the receiver is gone, the session has been stopped and the worker sees it at once.
         match self.prepare() {
             Ok(worker) => {
+                worker.meter.begin();
                 drop(started.send(Ok(())));
                 worker.run();
             }
@@ -178,6 +190,7 @@ impl Thread {
             events: self.events,
             outcomes: self.outcomes,
             data: self.data,
+            meter: self.meter,
             commands: Box::new(MemoryCommandLog::new(self.limits.command_log_bytes)),
             sends: Sends::default(),
             held: None,
@@ -212,6 +225,7 @@ impl Thread {
             History::new(self.limits.history_bytes),
             recorder,
             Arc::clone(&self.data),
+            Arc::clone(&self.meter),
             self.context.clone(),
         );
         Ok(executor.with_actions(schedule))

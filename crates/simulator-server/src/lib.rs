@@ -3,10 +3,12 @@
 //! A [`Server`] serves archives over the backtest protocol: a WebSocket control channel at `/backtest`, over which a
 //! client makes a session, or takes over one whose connection was lost, and drives it, JSON-RPC at
 //! `/backtest/{session_id}`, over which it looks at the session and changes it, and PubSub over a WebSocket at the same
-//! place, which tells it what the session does. `/available-ranges` says what there is, `/health` that the server is
-//! there.
+//! place, which tells it what the session does. `/available-ranges` says what there is, `/usage` what a key has used;
+//! `/health`, `/ready` and `/metrics` are for whoever operates the server.
 //!
 //! ```text
+//!  net (TCP, TLS, limits)
+//!     │
 //!  routes ──► control ─────► handle ──► inbox ──► worker (one thread a session) ──► executor ──► the engine
 //!     │          ▲                                   │     │
 //!     │          └───────── event_log ◄──────────────┘     ├── session: the rules, pure
@@ -35,7 +37,9 @@
 //! [`Limits::history_bytes`]; they answer `null` for all others.
 
 mod actions;
+mod admin;
 mod archives;
+mod clock;
 mod command_log;
 mod config;
 mod control;
@@ -46,10 +50,13 @@ mod executor;
 mod feed;
 mod handle;
 mod history;
+mod housekeeping;
 mod keys;
 mod launch;
 mod lifetime;
 mod names;
+mod metrics;
+mod net;
 mod outcomes;
 mod pubsub;
 mod ranges;
@@ -60,9 +67,12 @@ mod seat;
 mod server;
 mod session;
 mod state;
+mod usage;
 mod watched;
 mod worker;
 
 pub use config::{Limits, ServerConfig, Times};
-pub use keys::ApiKey;
+pub use keys::{ApiKey, KeyLimits};
+pub use net::{TlsError, TlsFiles};
 pub use server::{BindError, ServeError, Server};
+pub use usage::UsageFileError;

@@ -108,29 +108,26 @@ impl Life {
         if let Ok(session) = made {
             self.live(&session).await;
         }
-        if let Some(token) = &self.token {
-            self.state.registry.release(token, &self.creation);
-        }
     }
 
     /// Makes a session under the name that it is to have, if any.
     async fn make_named(&self, owner: &Owner, spec: SessionSpec) -> Made {
         let Some(name) = spec.name.clone() else {
-            return self.make(spec).await;
+            return self.make(spec, owner).await;
         };
         let claim = self.state.names.claim(owner, &name, spec.token.as_ref())?;
-        let session = self.make(spec).await?;
+        let session = self.make(spec, owner).await?;
         claim.keep();
         tracing::info!(session = session.number, %name, "a session was made");
         Ok(session)
     }
 
-    async fn make(&self, spec: SessionSpec) -> Made {
+    async fn make(&self, spec: SessionSpec, owner: &Owner) -> Made {
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
             _ = self.creation.seat.over() => Err(stopped("the session ended before it was there")),
-            made = self.state.make(spec) => made,
+            made = self.state.make(spec, owner) => made,
         }
     }
 
@@ -148,8 +145,66 @@ impl Life {
     }
 }
 
+/// However a life ends, nothing of it stays: a token that stayed taken would be of no use to its client any more, and a
+/// session that nobody accompanies would never end.
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(Ok(session)) = self.creation.made.borrow().as_ref() {
+            self.state.registry.remove(session.id);
+            session.stop.cancel();
+        }
+        if let Some(token) = &self.token {
+            self.state.registry.release(token, &self.creation);
+        }
+    }
+}
+
 fn stopped(error: &str) -> BacktestError {
     BacktestError::Internal {
         error: error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use simulator_api::CreateSessionParams;
+
+    use super::*;
+    use crate::config::Times;
+    use crate::convert::session_spec;
+
+    fn wanted() -> Wanted {
+        let params = CreateSessionParams {
+            start_slot: 1,
+            end_slot: 2,
+            ..CreateSessionParams::default()
+        };
+        let request = CreateBacktestSessionRequest {
+            create_token: Some("token".to_owned()),
+            ..params.into()
+        };
+        Wanted {
+            spec: session_spec(&request, &Times::default()).unwrap(),
+            request: Box::new(request),
+            owner: Owner::Anyone,
+        }
+    }
+
+    /// A life may end by a panic; it is dropped then, as it is here.
+    #[tokio::test(start_paused = true)]
+    async fn a_life_that_is_cut_short_frees_its_token() {
+        let state = State::empty().await;
+        let driver = Arc::<Driver>::default();
+        let Begun::New(creation, lease) = state.begin(wanted(), &driver) else {
+            panic!("nothing was begun before");
+        };
+        assert!(matches!(state.begin(wanted(), &driver), Begun::Repeated(_)));
+        let life = Life {
+            state: Arc::clone(&state),
+            creation,
+            token: Some((Owner::Anyone, "token".to_owned())),
+        };
+        drop((life, lease));
+        assert!(matches!(state.begin(wanted(), &driver), Begun::New(..)));
     }
 }

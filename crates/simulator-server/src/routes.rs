@@ -2,67 +2,123 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State as Shared, WebSocketUpgrade};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest as _, Path, Request, State as Shared, WebSocketUpgrade};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Json, Router};
 use simulator_api::{AvailableRange, SessionId};
+use tokio::time::timeout;
 
-use crate::control;
-use crate::pubsub;
+use crate::handle::SessionHandle;
+use crate::keys::Owner;
+use crate::metrics::{ConnectionKind, OpenConnection, Refusal};
+use crate::net::Traffic;
 use crate::ranges::available_ranges;
 use crate::rpc::{self, Target};
 use crate::state::State;
+use crate::{admin, control, pubsub};
 
 /// The header that carries a client's key.
 const API_KEY: &str = "x-api-key";
 
+/// How a key is announced in the `Authorization` header, which some programs can send and no other.
+const BEARER: &[u8] = b"Bearer ";
+
 /// Every route of the server.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    let max_body = state.limits.message_bytes;
     Router::new()
         .route("/backtest", any(control_channel))
         .route("/backtest/{session_id}", get(data_channel).post(json_rpc))
         .route("/available-ranges", get(ranges))
-        .route("/health", get(health))
-        .layer(DefaultBodyLimit::max(max_body))
+        .route("/usage", get(admin::usage))
+        .route("/health", get(admin::health))
+        .route("/ready", get(admin::ready))
+        .route("/metrics", get(admin::metrics))
         .with_state(state)
 }
 
-async fn control_channel(Shared(state): Shared<Arc<State>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    let Some(owner) = state.keys.owner(headers.get(API_KEY).map(HeaderValue::as_bytes)) else {
-        return (StatusCode::UNAUTHORIZED, "unknown API key: set the X-API-Key header\n").into_response();
+/// Who comes with the key in these headers, if it is one of ours.
+pub(crate) fn owner(state: &State, headers: &HeaderMap) -> Option<Owner> {
+    let bearer = || headers.get(AUTHORIZATION)?.as_bytes().strip_prefix(BEARER);
+    let key = headers.get(API_KEY).map(HeaderValue::as_bytes);
+    state.keys.owner(key.or_else(bearer))
+}
+
+/// The answer to a key that is none of ours.
+pub(crate) fn unknown_key(state: &State) -> Response {
+    state.metrics.refused(Refusal::UnknownKey);
+    (StatusCode::UNAUTHORIZED, "unknown API key: set the X-API-Key header\n").into_response()
+}
+
+async fn control_channel(
+    Shared(state): Shared<Arc<State>>,
+    Extension(traffic): Extension<Arc<Traffic>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let Some(owner) = owner(&state, &headers) else {
+        return unknown_key(&state);
     };
     if state.shutdown.is_cancelled() {
-        return stopping();
+        return stopping(&state);
     }
-    let tasks = state.tasks.clone();
+    let meter = state.usage.meter(&owner);
+    let Some(place) = meter.connection_place() else {
+        return too_many(
+            &state,
+            Refusal::KeyConnections,
+            "this API key has too many connections\n",
+        );
+    };
+    traffic.belongs_to(&meter);
+    meter.counters.control_connections.add(1);
+    let open = (place, OpenConnection::new(&state.metrics, ConnectionKind::Control));
+    let (tasks, max_message) = (state.tasks.clone(), meter.limits().message_bytes);
     upgrade
-        .max_message_size(state.limits.message_bytes)
-        .max_frame_size(state.limits.frame_bytes)
-        .on_upgrade(move |socket| tasks.track_future(control::serve(socket, state, owner)))
+        .max_message_size(max_message)
+        .max_frame_size(state.limits.frame_bytes.min(max_message))
+        .on_upgrade(move |socket| {
+            tasks.track_future(async move {
+                control::serve(socket, state, owner).await;
+                drop(open);
+            })
+        })
 }
 
-async fn json_rpc(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, request: Request) -> Response {
+async fn json_rpc(
+    Shared(state): Shared<Arc<State>>,
+    Extension(traffic): Extension<Arc<Traffic>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     // The body is read for a session that exists only.
-    let Some(session) = id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) else {
-        return no_such_session();
+    let Some(session) = session(&state, &id) else {
+        return no_such_session(&state);
     };
+    traffic.belongs_to(session.meter.key());
     let target = Target::new(session, &state);
     tokio::select! {
-        answer = answer(&target, request) => answer,
-        () = state.shutdown.cancelled() => stopping(),
+        answer = answer(&state, &target, request) => answer,
+        () = state.shutdown.cancelled() => stopping(&state),
     }
 }
 
-async fn answer(target: &Target, request: Request) -> Response {
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) => return rejection.into_response(),
+async fn answer(state: &State, target: &Target, mut request: Request) -> Response {
+    let max_body = target.session().meter.key().limits().message_bytes;
+    DefaultBodyLimit::max(max_body).apply(&mut request);
+    let body = match timeout(state.times.body_limit, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => {
+            state.metrics.refused(Refusal::TooLarge);
+            return rejection.into_response();
+        }
+        Err(_) => {
+            state.metrics.refused(Refusal::Slow);
+            return (StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n").into_response();
+        }
     };
     match rpc::answer(target, &body).await {
         Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
@@ -70,44 +126,70 @@ async fn answer(target: &Target, request: Request) -> Response {
     }
 }
 
-async fn data_channel(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, request: Request) -> Response {
-    let Some(session) = id.parse::<SessionId>().ok().and_then(|id| state.registry.get(id)) else {
-        return no_such_session();
+async fn data_channel(
+    Shared(state): Shared<Arc<State>>,
+    Extension(traffic): Extension<Arc<Traffic>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let Some(session) = session(&state, &id) else {
+        return no_such_session(&state);
     };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
     if state.shutdown.is_cancelled() {
-        return stopping();
+        return stopping(&state);
     }
-    let Some(reader) = pubsub::Reader::new(&session.data) else {
-        return (
-            StatusCode::TOO_MANY_REQUESTS,
-            "this session has too many data connections\n",
-        )
-            .into_response();
+    let meter = session.meter.key();
+    let Some(place) = meter.connection_place() else {
+        return too_many(
+            &state,
+            Refusal::KeyConnections,
+            "this API key has too many connections\n",
+        );
     };
+    let Some(reader) = pubsub::Reader::new(&session.data) else {
+        let refusal = Refusal::SessionConnections;
+        return too_many(&state, refusal, "this session has too many data connections\n");
+    };
+    traffic.belongs_to(meter);
+    meter.counters.data_connections.add(1);
+    let open = (place, OpenConnection::new(&state.metrics, ConnectionKind::Data));
     let tasks = state.tasks.clone();
     upgrade
         .max_message_size(pubsub::MAX_REQUEST_BYTES)
         .max_frame_size(pubsub::MAX_REQUEST_BYTES)
-        .on_upgrade(move |socket| tasks.track_future(pubsub::serve(socket, session, reader, state)))
+        .on_upgrade(move |socket| {
+            tasks.track_future(async move {
+                pubsub::serve(socket, session, reader, state).await;
+                drop(open);
+            })
+        })
 }
 
 async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> {
     Json(available_ranges(&state.archives))
 }
 
-async fn health() -> &'static str {
-    "ok"
+fn session(state: &State, id: &str) -> Option<Arc<SessionHandle>> {
+    let id: SessionId = id.parse().ok()?;
+    state.registry.get(id)
 }
 
-fn stopping() -> Response {
+fn stopping(state: &State) -> Response {
+    state.metrics.refused(Refusal::NotReady);
     (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response()
 }
 
+fn too_many(state: &State, refusal: Refusal, why: &'static str) -> Response {
+    state.metrics.refused(refusal);
+    (StatusCode::TOO_MANY_REQUESTS, why).into_response()
+}
+
 /// An unknown, an ended and a foreign session look the same from outside.
-fn no_such_session() -> Response {
+fn no_such_session(state: &State) -> Response {
+    state.metrics.refused(Refusal::UnknownSession);
     (StatusCode::NOT_FOUND, "no such session\n").into_response()
 }

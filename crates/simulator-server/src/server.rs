@@ -4,24 +4,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::serve::ListenerExt as _;
 use simulator_archive::ArchiveError;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::archives::Archives;
+use crate::clock;
 use crate::config::ServerConfig;
+use crate::housekeeping;
 use crate::keys::Keys;
 use crate::names::Names;
+use crate::metrics::Metrics;
+use crate::net::{Acceptor, Shared, TlsError};
 use crate::registry::Registry;
 use crate::routes::router;
 use crate::state::State;
+use crate::usage::{Usage, UsageFileError};
 
 /// A server that listens.
-#[derive(Debug)]
 pub struct Server {
+    acceptor: Arc<Acceptor>,
     listener: TcpListener,
     address: SocketAddr,
     state: Arc<State>,
@@ -33,6 +37,12 @@ pub enum BindError {
     /// An archive cannot be opened.
     #[error("an archive cannot be served: {0}")]
     Archive(#[from] ArchiveError),
+    /// The certificate cannot be used.
+    #[error("no TLS connection could be made")]
+    Tls(#[from] TlsError),
+    /// What was used before cannot be read.
+    #[error("the usage of earlier runs is not to be had")]
+    Usage(#[from] UsageFileError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}; choose another address or port")]
     Listen {
@@ -44,10 +54,13 @@ pub enum BindError {
     },
 }
 
-/// Why a server stopped by itself.
+/// What went wrong when a server stopped.
 #[derive(Debug, Error)]
-#[error("the server cannot accept connections any more")]
-pub struct ServeError(#[from] io::Error);
+pub enum ServeError {
+    /// The last of what was used could not be written down.
+    #[error("the usage since it was last written down is lost")]
+    Usage(#[from] UsageFileError),
+}
 
 impl Server {
     /// Opens the archives and starts to listen. Connections are served as soon as [`Server::run`] is called; those that
@@ -61,19 +74,37 @@ impl Server {
             address: config.listen,
             source,
         };
+        let keys = Keys::new(config.keys);
+        let usage = Usage::open(
+            &keys,
+            config.limits.of_keys(),
+            config.state_dir.as_deref(),
+            clock::now(),
+        )?;
+        let (metrics, shutdown, tasks) = (Arc::<Metrics>::default(), CancellationToken::new(), TaskTracker::new());
+        let shared = Shared {
+            metrics: Arc::clone(&metrics),
+            stopping: shutdown.clone(),
+            tasks: tasks.clone(),
+        };
+        let acceptor = Acceptor::new(config.tls.as_ref(), &config.limits, &config.times, shared)?;
         let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let state = Arc::new(State {
             archives,
-            keys: Keys::new(config.keys),
+            keys,
             registry: Registry::new(config.limits.sessions),
             names: Names::default(),
+            usage,
+            metrics,
+            data_pool: config.limits.data_pool(),
             limits: config.limits,
             times: config.times,
-            shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            shutdown,
+            tasks,
         });
         Ok(Self {
+            acceptor,
             listener,
             address,
             state,
@@ -86,38 +117,32 @@ impl Server {
         self.address
     }
 
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.acceptor.is_tls()
+    }
+
     /// Serves until `shutdown` resolves. Then sessions end, control connections are closed with code 1012, and what
-    /// does not end within the time for closing is left behind.
+    /// does not end within the time for closing is left behind. Until then `/ready` and everything else that comes is
+    /// answered with status 503.
     ///
     /// # Errors
-    /// [`ServeError`] if no more connections can be accepted.
+    /// [`ServeError`] if the last of what was used cannot be written down.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let state = self.state;
-        let stopping = state.shutdown.clone();
-        let graceful = async move {
+        let router = router(Arc::clone(&state));
+        state.tasks.spawn(housekeeping::keep(Arc::clone(&state)));
+        let stopped = async {
             shutdown.await;
-            stopping.cancel();
+            state.shutdown.cancel();
+            finish(&state).await;
         };
-        let serving = axum::serve(self.listener.tap_io(without_delay), router(Arc::clone(&state)))
-            .with_graceful_shutdown(graceful);
-        let overdue = async {
-            state.shutdown.cancelled().await;
-            tokio::time::sleep(state.times.close_limit).await;
-        };
-        let served = tokio::select! {
-            served = serving.into_future() => served,
-            () = overdue => Ok(()),
-        };
-        state.shutdown.cancel();
-        finish(&state).await;
-        Ok(served?)
-    }
-}
-
-/// Messages are small and each of them matters now: none waits for the one before it to be acknowledged.
-fn without_delay(connection: &mut TcpStream) {
-    if let Err(error) = connection.set_nodelay(true) {
-        tracing::debug!(%error, "a connection will be slower than it could be");
+        tokio::select! {
+            never = self.acceptor.accept(&self.listener, &router) => match never {},
+            () = stopped => {}
+        }
+        Ok(housekeeping::save_usage(&state).await?)
     }
 }
 

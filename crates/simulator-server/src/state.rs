@@ -1,6 +1,7 @@
 //! What every connection of a server shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use simulator_api::{BacktestError, SessionId};
 use simulator_archive::model::Slot;
@@ -12,10 +13,13 @@ use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
 use crate::convert::SessionSpec;
 use crate::handle::{Message, SessionHandle};
-use crate::keys::Keys;
+use crate::keys::{Keys, Owner};
 use crate::launch::{Launch, launch};
 use crate::names::Names;
+use crate::metrics::{Metrics, Refusal};
+use crate::pubsub::DataPool;
 use crate::registry::Registry;
+use crate::usage::{SessionMeter, Usage};
 
 /// The shared state of a server.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
     pub(crate) registry: Registry,
     pub(crate) names: Names,
+    pub(crate) usage: Usage,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What all sessions keep for their subscribers.
+    pub(crate) data_pool: Arc<DataPool>,
     pub(crate) limits: Limits,
     pub(crate) times: Times,
     /// Cancelled when the server is to stop.
@@ -37,12 +45,14 @@ impl State {
     ///
     /// # Errors
     /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
-    pub(crate) async fn make(&self, spec: SessionSpec) -> Result<Arc<SessionHandle>, BacktestError> {
+    pub(crate) async fn make(&self, spec: SessionSpec, owner: &Owner) -> Result<Arc<SessionHandle>, BacktestError> {
         let archive = self
             .archives
             .covering(&spec.range)
             .ok_or_else(|| self.not_held(&spec))?;
-        let place = self.registry.place(spec.capacity_wait).await?;
+        let place = self.registry.place(spec.capacity_wait).await;
+        let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
+        let meter = self.session_meter(owner, spec.capacity_wait).await?;
         let keyframe = self
             .archives
             .keyframe(archive, *spec.range.start())
@@ -57,8 +67,18 @@ impl State {
             limits: &self.limits,
             completed_hold: self.times.completed_hold,
             place,
+            meter,
+            data_pool: &self.data_pool,
         })
         .await
+    }
+
+    /// A place among the sessions of an owner, and what counts the session's use.
+    async fn session_meter(&self, owner: &Owner, patience: Duration) -> Result<Arc<SessionMeter>, BacktestError> {
+        let meter = self.usage.meter(owner);
+        let place = meter.session_place(patience).await;
+        let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
+        Ok(SessionMeter::new(meter, Arc::clone(&self.metrics), place))
     }
 
     /// Has a session execute nothing more, and waits until what it has found out has been read, or its disconnect time
@@ -123,6 +143,28 @@ fn show((start, end): (Slot, Slot)) -> String {
 fn not_loaded(error: &KeyframeError) -> BacktestError {
     BacktestError::Internal {
         error: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+impl State {
+    /// The state of a server that has nothing to serve.
+    pub(crate) async fn empty() -> Arc<Self> {
+        let (limits, keys) = (Limits::default(), Keys::new(Vec::new()));
+        let usage = Usage::open(&keys, limits.of_keys(), None, crate::clock::now());
+        Arc::new(Self {
+            archives: Archives::open(&[], 0).await.expect("there is nothing to open"),
+            keys,
+            registry: Registry::new(limits.sessions),
+            names: Names::default(),
+            usage: usage.expect("there is nothing to read"),
+            metrics: Arc::default(),
+            data_pool: limits.data_pool(),
+            limits,
+            times: Times::default(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
     }
 }
 

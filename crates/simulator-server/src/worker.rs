@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::{BacktestError, RequestId};
+use simulator_api::{BacktestError, BacktestResponse, RequestId};
 use simulator_archive::model::Slot;
 use simulator_engine::{DecodedBlock, Execution, SlotError};
 use solana_account::AccountSharedData;
@@ -26,6 +26,7 @@ use crate::handle::{ChangeError, Message, SendReply};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::DataLog;
 use crate::session::{Changes, Event, EventKind, Order, SendId, Session, Step, Upcoming};
+use crate::usage::{Pause, SessionMeter};
 
 /// What a session's thread works with.
 pub(crate) struct Worker {
@@ -39,6 +40,7 @@ pub(crate) struct Worker {
     pub(crate) events: Arc<EventLog>,
     pub(crate) outcomes: Option<Arc<OutcomeQueue>>,
     pub(crate) data: Arc<DataLog>,
+    pub(crate) meter: Arc<SessionMeter>,
     pub(crate) commands: Box<dyn CommandLog>,
     pub(crate) sends: Sends,
     pub(crate) send_summary: bool,
@@ -93,6 +95,18 @@ enum Need {
     Drained,
 }
 
+impl Need {
+    /// The slow reader that is waited for, if it is one.
+    fn pause(self) -> Option<Pause> {
+        match self {
+            Self::EventRoom => Some(Pause::Events),
+            Self::OutcomeRoom => Some(Pause::Outcomes),
+            Self::DataRoom | Self::Drained => Some(Pause::Subscribers),
+            Self::Message | Self::Block | Self::Sight => None,
+        }
+    }
+}
+
 /// What ended a wait.
 enum Woken {
     Stop,
@@ -118,6 +132,7 @@ impl Worker {
             }
             let need = self.step();
             self.publish();
+            self.meter.pauses(need.and_then(Need::pause));
             if let Some(need) = need
                 && !self.wait(need)
             {
@@ -343,6 +358,7 @@ impl Worker {
             let response = convert::response(event.kind, summary);
             if response.is_terminal() {
                 self.seal();
+                self.decided(&response);
             }
             self.events.append(event.request, response);
         }
@@ -370,6 +386,13 @@ impl Worker {
             }
         }
         Some(event)
+    }
+
+    fn decided(&self, last: &BacktestResponse) {
+        match last {
+            BacktestResponse::Error(_) => self.meter.failed(),
+            _ => self.meter.completed(),
+        }
     }
 
     fn seal(&self) {

@@ -147,6 +147,7 @@ fn usage_report() {
             dollars_per_minute: 0.4,
             max_ms_per_slot: 400,
         }),
+        activity: None,
     };
     check("body/usage", &report);
 }

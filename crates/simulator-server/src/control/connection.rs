@@ -12,18 +12,19 @@ use simulator_api::{
     CreateBacktestSessionRequest, RequestId, SessionOpened,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tungstenite::Error as SocketError;
 use tungstenite::error::{CapacityError, ProtocolError};
 
 use super::Ending;
+use super::backlog::Backlog;
 use super::creation::with_signs_of_life;
 use super::opening::{Opened, Opener};
 use super::phase::{Due, Phase};
 use super::ping::Ping;
 use super::writer::Outgoing;
 use crate::convert::{continue_order, continue_to_order, session_spec};
-use crate::handle::{Message, SessionHandle};
+use crate::handle::{Message, SessionGone, SessionHandle};
 use crate::keys::Owner;
 use crate::lifetime::Wanted;
 use crate::seat::Driver;
@@ -47,6 +48,9 @@ pub(super) struct Connection {
     driver: Arc<Driver>,
     replies: mpsc::Sender<Outgoing>,
     phase: Phase,
+    backlog: Backlog,
+    /// Bytes of the request at hand.
+    request_bytes: usize,
 }
 
 /// Goes on, or says why the connection ends.
@@ -60,6 +64,8 @@ impl Connection {
             driver,
             replies,
             phase: Phase::New,
+            backlog: Backlog::default(),
+            request_bytes: 0,
         }
     }
 
@@ -87,7 +93,8 @@ impl Connection {
             let progress = tokio::select! {
                 biased;
                 due = self.phase.due() => self.due(due).await,
-                frame = timeout_at(silent_until, frames.next()) => {
+                delivered = self.backlog.deliver(), if !self.backlog.is_empty() => self.delivered(delivered).await,
+                frame = timeout_at(silent_until, frames.next()), if self.backlog.has_room() => {
                     silent_until = self.silence();
                     self.frame(frame.ok().flatten()).await
                 }
@@ -182,7 +189,7 @@ impl Connection {
                 Ok(text) => self.text(text).await,
                 Err(_) => self.refuse("a binary message has to be JSON in UTF-8").await,
             },
-            Some(Ok(Frame::Close(_))) => ControlFlow::Break(Ending::Left),
+            Some(Ok(Frame::Close(_))) => self.left().await,
             Some(Ok(Frame::Pong(payload))) => {
                 self.answered(&payload);
                 ControlFlow::Continue(())
@@ -202,7 +209,16 @@ impl Connection {
         }
     }
 
+    /// What the client asked for before it left still counts.
+    async fn left(&mut self) -> Progress {
+        if let Err(gone) = self.backlog.deliver().await {
+            tracing::debug!(%gone, "what a client asked for last was not done");
+        }
+        ControlFlow::Break(Ending::Left)
+    }
+
     async fn text(&mut self, text: &str) -> Progress {
+        self.request_bytes = text.len();
         match BacktestRequest::from_json(text) {
             Ok(request) => self.request(request).await,
             Err(error) => {
@@ -223,7 +239,7 @@ impl Connection {
 
     async fn request(&mut self, request: BacktestRequest) -> Progress {
         match request {
-            BacktestRequest::CloseBacktestSession => return ControlFlow::Break(Ending::Closed),
+            BacktestRequest::CloseBacktestSession => return self.close().await,
             BacktestRequest::ResumeAttachedSession => return self.resumed().await,
             _ => self.settle().await?,
         }
@@ -235,6 +251,20 @@ impl Connection {
             BacktestRequest::Unknown(message) => self.refuse(&format!("unknown method {:?}", message.method())).await,
             _ => self.refuse("parallel sessions are not supported by this server").await,
         }
+    }
+
+    /// Ends the session; one that is on its way to this connection as well. While it is another's, that one is being
+    /// asked for it: the answer to the close has to wait for what comes of that.
+    async fn close(&mut self) -> Progress {
+        if let Phase::Opening(opening) = &mut self.phase {
+            // Whatever seat this connection gets from now on is over when it leaves it.
+            self.driver.close();
+            if let Ok(Err(error)) = timeout(self.state.times.probe_limit * 2, opening).await {
+                self.phase = Phase::New;
+                self.reply(BacktestResponse::Error(error)).await?;
+            }
+        }
+        ControlFlow::Break(Ending::Closed)
     }
 
     async fn create(&mut self, request: Box<CreateBacktestSessionRequest>) -> Progress {
@@ -299,7 +329,12 @@ impl Connection {
         if session.events.is_flooded() {
             return ControlFlow::Break(Ending::Flood);
         }
-        match session.tell(message).await {
+        let handed = self.backlog.hand(&session.inbox, message, self.request_bytes);
+        self.delivered(handed).await
+    }
+
+    async fn delivered(&mut self, delivered: Result<(), SessionGone>) -> Progress {
+        match delivered {
             Ok(()) => ControlFlow::Continue(()),
             Err(gone) => self.refuse(&gone.to_string()).await,
         }

@@ -9,6 +9,7 @@
 //!
 //! Reading and writing are separate tasks, so that a client that is slow to read can still be heard.
 
+mod backlog;
 mod connection;
 mod creation;
 mod opening;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 use self::connection::Connection;
 use self::writer::{Outgoing, Writer};
 use crate::keys::Owner;
+use crate::metrics::Refusal;
 use crate::seat::Driver;
 use crate::state::State;
 
@@ -64,6 +66,9 @@ pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
     let connection = Connection::new(Arc::clone(&state), owner, driver, replies.clone());
     let ending = connection.converse(&mut frames).await;
     tracing::debug!(?ending, "a control connection ends");
+    if let Some(refusal) = ending.refusal() {
+        state.metrics.refused(refusal);
+    }
     say_goodbye(ending, replies, &mut frames, writer, &state).await;
 }
 
@@ -97,6 +102,16 @@ async fn say_goodbye(
 }
 
 impl Ending {
+    /// How an end that is not the client's wish is counted.
+    fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::TooLarge => Some(Refusal::TooLarge),
+            Self::Violation => Some(Refusal::Violation),
+            Self::Flood => Some(Refusal::Flood),
+            Self::Closed | Self::Left | Self::Lost | Self::Evicted | Self::Restart => None,
+        }
+    }
+
     fn last_words(self) -> Option<Outgoing> {
         let close = |code, reason: &'static str| CloseFrame {
             code,

@@ -8,6 +8,7 @@ use super::phase::Drive;
 use crate::event_log::{CursorError, Resumption};
 use crate::keys::Owner;
 use crate::lifetime::{Begun, Wanted};
+use crate::metrics::Refusal;
 use crate::seat::{ClaimError, Driver};
 use crate::state::State;
 
@@ -66,7 +67,10 @@ impl Opener {
             session_id: attach.session_id.to_string(),
         };
         let registered = self.state.registry.owned(attach.session_id, &owner);
-        let (session, seat) = registered.ok_or_else(not_found)?;
+        let (session, seat) = registered.ok_or_else(|| {
+            self.state.metrics.refused(Refusal::UnknownSession);
+            not_found()
+        })?;
         // Nobody is evicted for a cursor that is of no use.
         session.events.check(attach.last_sequence).map_err(refused)?;
         let claimed = seat.claim(&self.driver, self.state.times.probe_limit).await;

@@ -67,6 +67,8 @@ impl Sample {
             limits,
             completed_hold: Times::default().completed_hold,
             place,
+            meter: SessionMeter::alone(),
+            data_pool: &limits.data_pool(),
         })
         .await
         .unwrap()

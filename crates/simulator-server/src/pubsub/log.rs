@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::cache::Cache;
+use super::pool::{DataPool, Share};
 use super::record::Record;
 use super::slots::{Begin, DataLimits, KeptSlot, Next, Position, SlotHead, Slots, Start, StartError};
 use crate::actions::ActionRecord;
@@ -18,6 +19,9 @@ use crate::watched::Watched;
 pub(crate) struct DataLog {
     pub(super) cache: Cache,
     slots: Watched<Slots>,
+    /// What it wants to hold at most, and its part of what all logs together may hold.
+    log_bytes: usize,
+    share: Share,
     appended: Notify,
     read: Notify,
 }
@@ -31,9 +35,11 @@ pub(crate) struct Reader {
 
 /// Writing.
 impl DataLog {
-    pub(crate) fn new(limits: DataLimits) -> Self {
+    pub(crate) fn new(limits: DataLimits, pool: &Arc<DataPool>) -> Self {
         Self {
             cache: Cache::new(limits.cache_bytes),
+            log_bytes: limits.log_bytes,
+            share: Share::new(pool),
             slots: Watched::new(Slots::new(limits)),
             appended: Notify::new(),
             read: Notify::new(),
@@ -106,9 +112,25 @@ impl DataLog {
             .await;
     }
 
+    /// Looks anew at how much may be kept: it depends on the other sessions.
+    pub(crate) fn trim(&self) {
+        self.update(Slots::forget);
+        // A worker may have more room than before, too.
+        self.read.notify_waiters();
+    }
+
     fn change(&self, change: impl FnOnce(&mut Slots)) {
-        change(&mut self.slots.lock());
+        self.update(change);
         self.appended.notify_waiters();
+    }
+
+    /// Changes the slots, which hold as much as they may.
+    fn update<T>(&self, change: impl FnOnce(&mut Slots) -> T) -> T {
+        let mut slots = self.slots.lock();
+        slots.allow(self.share.allowed(self.log_bytes));
+        let changed = change(&mut slots);
+        self.share.set(slots.bytes());
+        changed
     }
 }
 
@@ -132,7 +154,7 @@ impl Reader {
 
     /// Everything before `position` has been sent; with none, everything.
     pub(super) fn hold(&self, position: Option<Position>) {
-        self.log.slots.lock().hold(self.id, position);
+        self.log.update(|slots| slots.hold(self.id, position));
         self.log.read.notify_waiters();
     }
 
@@ -159,7 +181,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.log.slots.lock().remove_reader(self.id);
+        self.log.update(|slots| slots.remove_reader(self.id));
         self.log.read.notify_waiters();
     }
 }

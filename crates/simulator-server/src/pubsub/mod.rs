@@ -15,6 +15,7 @@ mod cache;
 mod compress;
 mod connection;
 mod log;
+mod pool;
 mod record;
 mod request;
 mod slots;
@@ -23,5 +24,6 @@ mod topic;
 
 pub(crate) use self::connection::{MAX_REQUEST_BYTES, serve};
 pub(crate) use self::log::{DataLog, Reader};
+pub(crate) use self::pool::DataPool;
 pub(crate) use self::record::Record;
 pub(crate) use self::slots::{DataLimits, KeptSlot, SlotHead};

@@ -121,6 +121,8 @@ pub(super) struct Slots {
     slots: VecDeque<SlotLog>,
     bytes: usize,
     limits: DataLimits,
+    /// How much may be kept now: less than the limit, where other sessions need the memory.
+    allowed: usize,
     /// The newest slot that was forgotten.
     forgotten: Option<Slot>,
     /// What each connection has not been sent yet begins here; none for one that waits for nothing.
@@ -190,6 +192,7 @@ impl Slots {
         Self {
             slots: VecDeque::new(),
             bytes: 0,
+            allowed: limits.log_bytes,
             limits,
             forgotten: None,
             readers: BTreeMap::new(),
@@ -197,6 +200,16 @@ impl Slots {
             next_reader: 0,
             phase: Phase::Growing,
         }
+    }
+
+    /// Bytes that are kept, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// From now on so much may be kept. What follows for the session is when it waits, and nothing else.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.allowed = if self.phase == Phase::Ended { 0 } else { bytes };
     }
 
     pub(super) fn open(&mut self, head: SlotHead) {
@@ -271,7 +284,7 @@ impl Slots {
     /// Only those who read now may read to the end.
     pub(super) fn end(&mut self) {
         self.phase = Phase::Ended;
-        self.limits.log_bytes = 0;
+        self.allowed = 0;
         self.forget();
     }
 
@@ -335,9 +348,7 @@ impl Slots {
 
     pub(super) fn has_room(&self) -> bool {
         let has_read = |position: &Position| self.next(*position).is_none();
-        self.phase != Phase::Growing
-            || self.bytes <= self.limits.log_bytes
-            || self.readers.values().flatten().all(has_read)
+        self.phase != Phase::Growing || self.bytes <= self.allowed || self.readers.values().flatten().all(has_read)
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -357,10 +368,10 @@ impl Slots {
     }
 
     /// Forgets the oldest slots that do not fit and that nobody reads. The newest one stays.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         let needed = self.readers.values().flatten().map(|position| position.slot).min();
         let is_needed = |slot: Slot| needed.is_some_and(|needed| slot >= needed);
-        while self.bytes > self.limits.log_bytes && self.slots.len() > 1 {
+        while self.bytes > self.allowed && self.slots.len() > 1 {
             let Some(oldest) = self.slots.pop_front_if(|oldest| !is_needed(oldest.head.slot)) else {
                 return;
             };

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::error::RpcError;
 use super::{Answer, Target, dispatch};
@@ -143,13 +143,23 @@ async fn reply(target: &Target, raw: &RawValue) -> Option<Reply> {
         Ok(call) => call,
         Err(error) => return Some(Reply::new(None, Err(RpcError::invalid_request(&error.to_string())))),
     };
+    let began = Instant::now();
     let answer = timeout(
         target.times.rpc_limit,
         dispatch(target, &call.method, Params(call.params)),
     )
     .await;
     let answer = answer.unwrap_or_else(|_| Err(RpcError::refused("the session is busy; try again")));
+    take_down(target, &call.method, began, &answer);
     call.id.map(|id| Reply::new(Some(id), answer))
+}
+
+/// Methods that nobody knows have one name in the metrics: clients may call them anything.
+fn take_down(target: &Target, method: &str, began: Instant, answer: &Answer) {
+    let is_unknown = answer.as_ref().is_err_and(RpcError::is_method_not_found);
+    let name = if is_unknown { "unknown" } else { method };
+    target.metrics.answered(name, began.elapsed(), answer.is_err());
+    target.session.meter.key().counters.rpc_calls.add(1);
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl RpcError {
         )
     }
 
+    /// Whether the server does not have the method.
+    pub(crate) fn is_method_not_found(&self) -> bool {
+        self.code == METHOD_NOT_FOUND
+    }
+
     pub(crate) fn invalid_params(why: impl Into<String>) -> Self {
         Self::new(INVALID_PARAMS, why.into())
     }

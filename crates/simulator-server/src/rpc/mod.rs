@@ -29,6 +29,7 @@ pub(crate) use self::call::{Params, Reply, answer};
 pub(crate) use self::error::RpcError;
 use crate::config::{Limits, Times};
 use crate::handle::SessionHandle;
+use crate::metrics::Metrics;
 use crate::state::State;
 
 /// What the methods that one HTTP request calls work with.
@@ -37,6 +38,7 @@ pub(crate) struct Target {
     session: Arc<SessionHandle>,
     limits: Limits,
     times: Times,
+    metrics: Arc<Metrics>,
     budget: Budget,
 }
 
@@ -47,7 +49,13 @@ impl Target {
             budget: Budget::new(state.limits.request_answer_bytes),
             limits: state.limits.clone(),
             times: state.times.clone(),
+            metrics: Arc::clone(&state.metrics),
         }
+    }
+
+    /// The session that is asked.
+    pub(crate) fn session(&self) -> &SessionHandle {
+        &self.session
     }
 }
 

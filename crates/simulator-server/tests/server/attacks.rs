@@ -122,7 +122,7 @@ async fn asks_for_a_key_and_hides_sessions() {
             (404, "no such session\n".to_owned())
         );
     }
-    assert_eq!(server.get("/usage").await.0, 404);
+    assert_eq!(server.get("/usage").await.0, 401);
     server.stopped().await;
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Rpc, Running, SampleArchive, shorten};
 
@@ -127,4 +128,48 @@ async fn read_all(rpc: &Rpc) -> Vec<u64> {
             return slots;
         }
     }
+}
+
+#[tokio::test]
+async fn a_close_that_follows_an_attach_at_once_ends_the_session() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let mut config = sample.config();
+    config.times.probe_limit = Duration::from_millis(50);
+    let server = Running::start(config).await;
+    // It does not read, so that it does not answer when it is asked for its session.
+    let mut dead = server.connect().await;
+    let (rpc, _) = dead.create(json!({"startSlot": 36, "endSlot": 59})).await;
+    let mut hasty = server.connect().await;
+    hasty
+        .send("attachBacktestSession", json!({"session_id": rpc.id()}))
+        .await;
+    hasty.close().await;
+    rpc.gone().await;
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_close_that_follows_a_refused_attach_says_so_and_ends_nothing() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let server = Running::start(sample.config()).await;
+    let mut living = server.connect().await;
+    let (rpc, _) = living
+        .create(json!({"startSlot": 36, "endSlot": 59, "startPaused": true}))
+        .await;
+    living.run().await;
+    let answering = tokio::spawn(async move {
+        living.closed().await;
+    });
+    let mut hasty = server.connect().await;
+    hasty
+        .send("attachBacktestSession", json!({"session_id": rpc.id()}))
+        .await;
+    hasty.raw(Message::text(r#"{"method": "closeBacktestSession"}"#)).await;
+    let busy = hasty.next().await;
+    assert!(busy["params"]["sessionOwnershipBusy"].is_object(), "{busy}");
+    assert_eq!(hasty.next().await, json!({"method": "success"}));
+    assert_eq!(rpc.call("getHealth", json!([])).await, "ok");
+    server.stop();
+    answering.await.unwrap();
+    server.stopped().await;
 }

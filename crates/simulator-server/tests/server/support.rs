@@ -115,6 +115,11 @@ impl Control {
         Ok(Self { socket, address })
     }
 
+    /// A connection that was made elsewhere.
+    pub(crate) fn over(socket: WebSocketStream<MaybeTlsStream<TcpStream>>, address: SocketAddr) -> Self {
+        Self { socket, address }
+    }
+
     /// Connects with a small buffer, so that the server soon notices when nothing is read.
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();

@@ -9,11 +9,14 @@ use crate::actions::{Fate, NotRun};
 const UNLIMITED: usize = usize::MAX;
 
 fn log(log_bytes: usize) -> Arc<DataLog> {
-    Arc::new(DataLog::new(DataLimits {
-        log_bytes,
-        cache_bytes: 0,
-        connections: 2,
-    }))
+    Arc::new(DataLog::new(
+        DataLimits {
+            log_bytes,
+            cache_bytes: 0,
+            connections: 2,
+        },
+        &DataPool::new(usize::MAX),
+    ))
 }
 
 /// Adds a slot with this many transactions.
@@ -292,4 +295,34 @@ fn lost_readers_take_no_place_but_are_bounded() {
         .collect();
     assert!(Reader::new(&log).is_some());
     drop(lost);
+}
+
+#[test]
+fn gives_way_to_other_sessions_but_keeps_what_is_read() {
+    let pool = DataPool::new(100_000);
+    let limits = DataLimits {
+        log_bytes: 100_000,
+        cache_bytes: 0,
+        connections: 2,
+    };
+    let logs = [(); 2].map(|()| Arc::new(DataLog::new(limits, &pool)));
+    let reader = Reader::new(&logs[0]).unwrap();
+    reader.start(Start::Oldest).unwrap();
+    let fill = |log: &DataLog| {
+        let mut slot = 1;
+        while log.has_room() && slot < 10_000 {
+            add_closed(log, slot, 1);
+            slot += 1;
+        }
+    };
+    fill(&logs[0]);
+    assert!(pool.used() > 100_000, "it took all there is");
+    (1..1000).for_each(|slot| add_closed(&logs[1], slot, 1));
+    let held = |log: &DataLog| log.slots.lock().bytes();
+    assert!(held(&logs[1]) <= 60_000, "it has to do with its share, and what it adds");
+    assert!(held(&logs[0]) > 100_000, "somebody reads it");
+    drop(reader);
+    logs[0].trim();
+    assert!(pool.used() <= 100_000, "{}", pool.used());
+    assert!(logs[1].has_room());
 }

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::super::log::{DataLog, Reader};
+use super::super::pool::DataPool;
 use super::super::record::tests::{key, record};
 use super::super::slots::{DataLimits, Next, SlotHead, Start};
 use super::super::topic::Which;
@@ -15,11 +16,14 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let log = Arc::new(DataLog::new(DataLimits {
-            log_bytes: usize::MAX,
-            cache_bytes: 1000,
-            connections: 9,
-        }));
+        let log = Arc::new(DataLog::new(
+            DataLimits {
+                log_bytes: usize::MAX,
+                cache_bytes: 1000,
+                connections: 9,
+            },
+            &DataPool::new(usize::MAX),
+        ));
         Self::of(&log)
     }
 
