@@ -146,9 +146,54 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8900")]
     pub(crate) listen: SocketAddr,
+    /// Where to keep what is to outlive the server
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// What the log on standard error looks like
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) log_format: LogFormat,
+
     /// Key that clients may use, and a name for it; may be repeated. Without one any key will do, on loopback only
-    #[arg(long, value_name = "NAME=KEY")]
+    #[arg(long, value_name = "NAME=KEY", help_heading = "Keys")]
     pub(crate) api_key: Vec<ApiKey>,
+    /// File with keys and their limits (TOML); readable by the server only, which the command line is not
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Certificate to serve with, followed by those that vouch for it (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Keys")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Keys")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Sessions at once
+    #[arg(long, value_name = "N", default_value = "32", help_heading = "Limits")]
+    pub(crate) max_sessions: NonZeroUsize,
+    /// Connections at once [default: 1024, or 4 for each session if that is more]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
+    /// Sessions at once of a key that the key file does not limit [default: all]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_key_sessions: Option<NonZeroUsize>,
+    /// WebSocket connections at once of a key that the key file does not limit [default: half of all]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_key_connections: Option<NonZeroUsize>,
+    /// Largest message and HTTP body in MiB of a key that the key file does not limit
+    #[arg(long, value_name = "MIB", default_value = "64", help_heading = "Limits")]
+    pub(crate) max_message: NonZeroUsize,
+    /// MiB that all sessions together keep for subscribers, before each has to do with its share
+    #[arg(long, value_name = "MIB", default_value = "1024", help_heading = "Limits")]
+    pub(crate) data_memory: NonZeroUsize,
+}
+
+/// What a log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// `sim ranges`.

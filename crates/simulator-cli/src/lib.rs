@@ -31,7 +31,7 @@ use std::path::Path;
 use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, LogFormat};
 use crate::error::CliError;
 pub use crate::exit::Exit;
 use crate::progress::Visibility;
@@ -42,13 +42,16 @@ const LOG_VARIABLE: &str = "SIM_LOG";
 /// What is logged where nothing is chosen. What the validator's crates say about transactions is in their outcomes.
 const DEFAULT_LOG: &str = "warn,agave=off,solana=off";
 
+/// The same for a server, which also says who came and went.
+const DEFAULT_SERVER_LOG: &str = "warn,simulator_server=info,agave=off,solana=off";
+
 /// Runs the tool with these arguments, the first of which is its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    if let Err(error) = log_to_stderr() {
-        return report(&error.into());
-    }
     match parse(args.into_iter().collect()) {
-        Ok(cli) => execute(cli).unwrap_or_else(|error| report(&error)),
+        Ok(cli) => match log_to_stderr(&cli.command) {
+            Ok(()) => execute(cli).unwrap_or_else(|error| report(&error)),
+            Err(error) => report(&error.into()),
+        },
         Err(ParseError::Arguments(error)) => report_arguments(&error),
         Err(ParseError::Settings(error)) => report(&error),
     }
@@ -121,15 +124,22 @@ impl<W: Write> Write for Patient<W> {
 }
 
 /// What is logged is chosen with `SIM_LOG`, in the form of `RUST_LOG`.
-fn log_to_stderr() -> Result<(), SettingsError> {
-    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.to_owned());
+fn log_to_stderr(command: &Command) -> Result<(), SettingsError> {
+    let (default, format) = match command {
+        Command::Serve(args) => (DEFAULT_SERVER_LOG, args.log_format),
+        _ => (DEFAULT_LOG, LogFormat::Text),
+    };
+    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(filter).map_err(SettingsError::Log)?;
     let to_terminal = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Patient(io::stderr()))
         .with_ansi(to_terminal)
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     Ok(())
 }

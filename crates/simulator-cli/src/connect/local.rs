@@ -37,6 +37,9 @@ impl LocalServer {
     pub(crate) async fn start(archives: &[String]) -> Result<Self, LocalServerError> {
         let limits = Limits {
             sessions: MAX_SESSIONS,
+            key_sessions: MAX_SESSIONS,
+            connections: 4 * MAX_SESSIONS,
+            key_connections: 4 * MAX_SESSIONS,
             history_bytes: HISTORY_BYTES,
             retained_events: RETAINED_EVENTS,
             data_bytes: DATA_BYTES,
