@@ -149,8 +149,14 @@ pub(crate) struct ServeArgs {
     /// Where to keep what is to outlive the server
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// What the log on standard error looks like
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    /// What the log on standard error looks like: lines for people, or one JSON object a line
+    #[arg(
+        long,
+        value_enum,
+        value_name = "text|json",
+        hide_possible_values = true,
+        default_value_t
+    )]
     pub(crate) log_format: LogFormat,
 
     /// Key that clients may use, and a name for it; may be repeated. Without one any key will do, on loopback only

@@ -101,6 +101,7 @@ impl Life {
         let owner = wanted.owner;
         let made = self.make_named(&owner, wanted.spec).await;
         if let Ok(session) = &made {
+            tracing::info!(session = session.number, key = owner.name(), "a session lives");
             let seat = Arc::clone(&self.creation.seat);
             self.state.registry.insert(Arc::clone(session), seat, owner);
         }
@@ -137,7 +138,7 @@ impl Life {
             () = self.state.shutdown.cancelled() => None,
             end = self.creation.seat.over() => Some(end),
         };
-        tracing::debug!(session = session.number, ?end, "a session ends");
+        tracing::info!(session = session.number, ?end, "a session ends");
         if end == Some(End::Closed) {
             self.state.retire(session).await;
         }

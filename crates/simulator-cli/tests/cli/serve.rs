@@ -101,3 +101,64 @@ fn a_key_without_a_name_is_refused() {
 fn an_archive_that_is_missing_cannot_be_served() {
     insta::assert_snapshot!(Workspace::new().sim(&["serve", "--archive", "no/such"]));
 }
+
+#[test]
+fn keys_and_their_limits_come_from_a_file() {
+    let workspace = Workspace::with_archive();
+    workspace.write(
+        "keys.toml",
+        "[desk]\nkeys = [\"old\", \"new\"]\n[small]\nkey = \"tiny\"\nsessions = 1\n",
+    );
+    let server = RunningServer::start(&workspace, &["--archive", "archive", "--key-file", "keys.toml"]);
+    for (key, code) in [("old", 0), ("new", 0), ("tiny", 0), ("other", 1)] {
+        let outcome = workspace.sim(&["run", "--server", &server.ws, "--slots", "1", "--api-key", key]);
+        assert_eq!(outcome.code, Some(code), "{key}: {outcome}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_key_file_that_is_wrong_is_refused_without_its_keys() {
+    let workspace = Workspace::with_archive();
+    workspace.write("keys.toml", "[desk]\nkey = \"s3cret\"\nsession = 1\n");
+    let refused = workspace.sim(&["serve", "--archive", "archive", "--key-file", "keys.toml"]);
+    assert!(!refused.stderr.contains("s3cret"), "{refused}");
+    insta::assert_snapshot!(refused);
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_their_files() {
+    let workspace = Workspace::with_archive();
+    let tls = |args: &[&str]| workspace.sim(&[&["serve", "--archive", "archive"], args].concat());
+    assert_eq!(tls(&["--tls-cert", "cert.pem"]).code, Some(2));
+    let missing = tls(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    assert_eq!(missing.code, Some(1));
+    insta::assert_snapshot!(missing);
+}
+
+#[test]
+fn a_log_in_json_is_json_and_names_no_session() {
+    let workspace = Workspace::with_archive();
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--archive",
+        "archive",
+        "--log-format",
+        "json",
+    ];
+    let mut server = RunningServer::spawn(workspace.command(&args).stderr(std::process::Stdio::piped()));
+    let report = workspace.sim_json(&["run", "--server", &server.ws, "--json", "--slots", "1"]);
+    let id = report["metadata"]["session_ids"][0].as_str().expect("an id").to_owned();
+    let log = server.stop_and_read();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
+    assert_eq!(messages, ["a session lives", "a session ends"], "{log}");
+    assert_eq!(lines[0]["key"], "anyone");
+    let digits = id.rsplit('_').next().expect("an id has digits");
+    assert!(!log.contains(digits), "{log}");
+}

@@ -1,7 +1,7 @@
 //! Running the binary, and looking at what it did.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -165,7 +165,11 @@ impl RunningServer {
     /// Starts `sim serve` on any free port and waits until it is ready.
     pub(crate) fn start(workspace: &Workspace, args: &[&str]) -> Self {
         let all = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
-        let mut command = workspace.command(&all);
+        Self::spawn(&mut workspace.command(&all))
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
@@ -177,6 +181,15 @@ impl RunningServer {
             .to_owned();
         let ws = http.replace("http://", "ws://");
         Self { child, http, ws }
+    }
+
+    /// Asks the server to stop, and returns what it has logged.
+    pub(crate) fn stop_and_read(&mut self) -> String {
+        signal(&self.child, "TERM");
+        let mut log = String::new();
+        let stderr = self.child.stderr.as_mut().expect("it is piped");
+        stderr.read_to_string(&mut log).expect("text");
+        log
     }
 
     /// Asks the server to stop and returns its exit code.

@@ -148,7 +148,9 @@ async fn nothing_is_lost_while_others_make_trouble() {
         readers.push(tokio::spawn(all_of(subscribed(rpc).await)));
     }
     let mut never_reads = rpc.narrow_data().await;
-    never_reads.subscribe("transactionSubscribe", json!(["allWithVotes"])).await;
+    never_reads
+        .subscribe("transactionSubscribe", json!(["allWithVotes"]))
+        .await;
     for (control, _) in &mut sessions {
         control.send("continue", json!({"advanceCount": 1000})).await;
     }

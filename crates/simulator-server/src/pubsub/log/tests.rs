@@ -319,7 +319,10 @@ fn gives_way_to_other_sessions_but_keeps_what_is_read() {
     assert!(pool.used() > 100_000, "it took all there is");
     (1..1000).for_each(|slot| add_closed(&logs[1], slot, 1));
     let held = |log: &DataLog| log.slots.lock().bytes();
-    assert!(held(&logs[1]) <= 60_000, "it has to do with its share, and what it adds");
+    assert!(
+        held(&logs[1]) <= 60_000,
+        "it has to do with its share, and what it adds"
+    );
     assert!(held(&logs[0]) > 100_000, "somebody reads it");
     drop(reader);
     logs[0].trim();
