@@ -70,7 +70,6 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
             .spec
             .outcomes
             .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
-        data: Arc::new(DataLog::new(launch.limits.data())),
         name: launch.spec.name.clone(),
         data: Arc::new(DataLog::new(launch.limits.data(), launch.data_pool)),
         meter: Arc::clone(&launch.meter),

@@ -231,7 +231,7 @@ mod tests {
         let counts = session.key().take(Instant::now());
         assert_eq!(
             (counts.started, counts.slots, counts.transactions, counts.failed),
-            (1, 1, 7, 0)
+            (1, 1, 1, 0)
         );
     }
 
