@@ -106,8 +106,14 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Importer {
-    /// A ledger directory: plain files of blocks and accounts.
+    /// A ledger directory: plain files of blocks, and accounts or a snapshot.
     Ledger,
+    /// An Agave full snapshot.
+    Snapshot,
+    /// Results of `getBlock`, one a line.
+    GetBlock,
+    /// Old Faithful's CAR files.
+    Car,
     /// Not imported from files but written by a program.
     Program,
 }

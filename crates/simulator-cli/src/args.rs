@@ -4,10 +4,11 @@
 mod values;
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
 pub(crate) use values::{AddressFile, ApiKey, FeaturesArg, NamedKey, NamedKeyError};
@@ -215,7 +216,7 @@ pub(crate) struct RangesArgs {
 /// `sim archive`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArchiveCommand {
-    /// Make an archive from a ledger directory
+    /// Make an archive from a ledger directory, or from a snapshot and blocks
     Import(ImportArgs),
     /// Show what an archive holds
     Inspect(ArchiveArgs),
@@ -225,20 +226,37 @@ pub(crate) enum ArchiveCommand {
 
 /// `sim archive import`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("input").required(true).args(["ledger", "blocks", "car"]))]
 pub(crate) struct ImportArgs {
-    /// Ledger directory: blocks.jsonl and accounts-start.jsonl, each of which may end in .gz or .zst
+    /// Ledger directory: blocks.jsonl, and accounts-start.jsonl or snapshot-SLOT-HASH.tar.zst; the text files may end in
+    /// .gz or .zst
     #[arg(long, value_name = "DIR")]
-    pub(crate) ledger: PathBuf,
+    pub(crate) ledger: Option<PathBuf>,
+    /// Agave full snapshot of the parent of the first block; without one nothing is known of any account
+    #[arg(long, value_name = "FILE", conflicts_with = "ledger")]
+    pub(crate) snapshot: Option<PathBuf>,
+    /// Results of getBlock, one a line, each with its slot; several files in order of slot
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) blocks: Vec<PathBuf>,
+    /// Old Faithful CAR files in order of slot
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) car: Vec<PathBuf>,
     /// Where to write the archive
     #[arg(long, value_name = "DIR")]
     pub(crate) out: String,
-    /// Whether the ledger lists every account of the chain (all) or some (listed, which also permits gaps between
-    /// blocks); by default decided from what it holds
+    /// Whether the accounts are every account of the chain (all) or some (listed, which also permits gaps between
+    /// blocks); by default decided from what they are
     #[arg(long, value_enum, default_value_t)]
     pub(crate) scope: ScopeArg,
+    /// Genesis hash of the cluster, to be written down in the archive
+    #[arg(long, value_name = "HASH")]
+    pub(crate) genesis_hash: Option<Hash>,
+    /// Memory for sorting accounts, in MiB; what does not fit goes to the temporary directory
+    #[arg(long, value_name = "MIB", default_value = "64")]
+    pub(crate) sort_memory: NonZeroU32,
 }
 
-/// What it means that a ledger does not list an account.
+/// What it means that an account is not listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScopeArg {
     /// What the ledger holds decides

@@ -1,8 +1,9 @@
 //! Ledger directories become archives on the fly.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use simulator_archive::import::files::{self, Files};
 use simulator_archive::import::{ImportError, ImportOptions, ImportProgress, ledger};
 use simulator_archive::{Archive, ArchiveError, LocationError, Manifest};
 use tempfile::TempDir;
@@ -26,9 +27,9 @@ pub(crate) struct Prepared {
 pub(crate) enum PrepareError {
     #[error("cannot make a temporary directory")]
     Temporary(#[source] io::Error),
-    #[error("cannot import {ledger}")]
+    #[error("cannot import {what}")]
     Import {
-        ledger: String,
+        what: String,
         #[source]
         source: Box<ImportError>,
     },
@@ -96,21 +97,44 @@ pub(crate) async fn open_archive(location: &str) -> Result<Archive, PrepareError
     })
 }
 
-/// Imports a ledger directory and shows how far that is.
+/// What is imported.
+#[derive(Clone, Debug)]
+pub(crate) enum Import {
+    /// A ledger directory.
+    Ledger(PathBuf),
+    /// Files that were named one by one.
+    Files(Files),
+}
+
+/// Imports a ledger directory, or files, and shows how far that is.
 pub(crate) async fn import_shown(
-    ledger: &Path,
+    what: Import,
     out: &str,
     options: ImportOptions,
     visibility: Visibility,
 ) -> Result<Manifest, PrepareError> {
+    let name = what.name();
     let progress = Progress::start(visibility, Unit::Bytes, 0, "importing");
     let show = |import: ImportProgress| progress.set(import.bytes_read, import.bytes_total);
-    let result = ledger::import(ledger, out, options, show).await;
+    let result = match what {
+        Import::Ledger(ledger) => ledger::import(&ledger, out, options, show).await,
+        Import::Files(files) => files::import(files, out, options, show).await,
+    };
     progress.clear();
     result.map_err(|error| PrepareError::Import {
-        ledger: ledger.display().to_string(),
+        what: name,
         source: Box::new(error),
     })
+}
+
+impl Import {
+    /// What an error calls it: files are named by what is wrong with them.
+    fn name(&self) -> String {
+        match self {
+            Self::Ledger(ledger) => ledger.display().to_string(),
+            Self::Files(_) => "these files".to_owned(),
+        }
+    }
 }
 
 fn is_ledger(place: &Path) -> bool {
@@ -123,7 +147,13 @@ async fn import(place: &str, visibility: Visibility) -> Result<TempDir, PrepareE
         .tempdir()
         .map_err(PrepareError::Temporary)?;
     let out = directory.path().to_string_lossy().into_owned();
-    import_shown(Path::new(place), &out, ImportOptions::default(), visibility).await?;
+    import_shown(
+        Import::Ledger(PathBuf::from(place)),
+        &out,
+        ImportOptions::default(),
+        visibility,
+    )
+    .await?;
     Ok(directory)
 }
 

@@ -10,6 +10,7 @@
 //! * [`peer`]: a scripted server, without any I/O
 //! * [`fuzz`]: arbitrary bytes as what a server sends
 //! * [`wire`]: the client's machines against that server, over a link that is cut at any frame
+//! * [`snapshot`]: Agave full snapshots, small and made up
 //! * [`serve`]: the scripted server behind a network in memory, or WebSockets over TCP
 //! * [`proxy`]: a TCP proxy that cuts, resets, stalls, delays and splits
 //!
@@ -24,5 +25,6 @@ pub mod peer;
 pub mod proxy;
 pub mod seeded;
 pub mod serve;
+pub mod snapshot;
 pub mod text;
 pub mod wire;

@@ -1,111 +1,99 @@
-//! The blocks of a ledger.
+//! The blocks of an import, file after file.
 
-use solana_hash::Hash;
+use std::collections::VecDeque;
 
-use super::convert::convert_all;
-use super::error::{ImportError, LineError};
-use super::json::{BlockLine, TransactionJson};
-use super::lines::Lines;
-use super::transaction::{Shape, wire};
-use crate::model::{Block, Outcome, RecordedTransaction, Slot};
+use super::car::CarBlocks;
+use super::chain::{Chain, Gaps, LedgerBlock};
+use super::error::ImportError;
+use super::getblock::BlockLines;
+use super::input::{InputFile, Meter};
+use crate::manifest::SourceFile;
 
-/// Whether blocks may be missing.
+/// What the files of blocks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gaps {
-    Refuse,
-    Record,
+pub(super) enum BlockFormat {
+    /// Results of `getBlock`, one a line.
+    Lines,
+    /// Old Faithful's CAR files.
+    Car,
 }
 
-/// Reads the blocks of a ledger, and checks that each follows from the one before it.
-pub(super) struct BlockLines {
-    lines: Lines,
-    previous: Option<(Slot, Hash)>,
+/// Reads the blocks of all files, and checks that each follows from the one before it.
+pub(super) struct Blocks {
+    format: BlockFormat,
+    files: VecDeque<InputFile>,
+    current: Option<Current>,
+    chain: Chain,
+    /// The files that have been read.
+    sources: Vec<SourceFile>,
 }
 
-/// A block, and the shape of each of its transactions.
-#[derive(Debug)]
-pub(super) struct LedgerBlock {
-    pub(super) block: Block,
-    pub(super) shapes: Vec<Shape>,
+enum Current {
+    Lines(Box<BlockLines>),
+    Car(Box<CarBlocks>),
 }
 
-impl BlockLines {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { lines, previous: None }
+impl Blocks {
+    pub(super) fn new(format: BlockFormat, files: impl IntoIterator<Item = InputFile>) -> Self {
+        Self {
+            format,
+            files: files.into_iter().collect(),
+            current: None,
+            chain: Chain::default(),
+            sources: Vec::new(),
+        }
     }
 
+    /// The next block, or `None` after the last.
     pub(super) fn next(&mut self, gaps: Gaps) -> Result<Option<LedgerBlock>, ImportError> {
-        let Some(line) = self.lines.next::<BlockLine>()? else {
-            return Ok(None);
-        };
-        let block = self.check(line, gaps).map_err(|source| self.lines.error(source))?;
-        self.previous = Some((block.block.slot, block.block.blockhash));
-        Ok(Some(block))
+        loop {
+            let Some(current) = &mut self.current else {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                self.current = Some(Current::open(self.format, &file)?);
+                continue;
+            };
+            if let Some(block) = current.next(&self.chain, gaps)? {
+                self.chain.add(&block.block);
+                return Ok(Some(block));
+            }
+            self.sources.push(current.meter().source());
+            self.current = None;
+        }
     }
 
-    pub(super) fn lines(&self) -> &Lines {
-        &self.lines
+    /// How many bytes of the files have been read, as stored.
+    pub(super) fn bytes_read(&self) -> u64 {
+        let done: u64 = self.sources.iter().map(|file| file.size).sum();
+        done + self.current.as_ref().map_or(0, |current| current.meter().bytes_read())
     }
 
-    fn check(&self, line: BlockLine, gaps: Gaps) -> Result<LedgerBlock, LineError> {
-        let slot = line.slot.ok_or(LineError::MissingSlot)?;
-        self.check_chain(slot, &line, gaps)?;
-        let (mut transactions, mut shapes) = (Vec::new(), Vec::new());
-        for (index, json) in line.transactions.into_iter().enumerate() {
-            let (transaction, shape) =
-                transaction(json).map_err(|source| LineError::Transaction { slot, index, source })?;
-            transactions.push(transaction);
-            shapes.push(shape);
-        }
-        let block = Block {
-            slot,
-            parent_slot: line.parent_slot,
-            blockhash: line.blockhash.0,
-            previous_blockhash: line.previous_blockhash.0,
-            block_height: line.block_height,
-            block_time: line.block_time,
-            bank_hash: None,
-            rewards: convert_all(line.rewards.unwrap_or_default()),
-            num_reward_partitions: line.num_reward_partitions,
-            transactions,
-        };
-        Ok(LedgerBlock { block, shapes })
-    }
-
-    fn check_chain(&self, slot: Slot, line: &BlockLine, gaps: Gaps) -> Result<(), LineError> {
-        let parent = line.parent_slot;
-        if let Some((previous, _)) = self.previous.as_ref().filter(|(previous, _)| *previous >= slot) {
-            return Err(LineError::SlotOrder {
-                slot,
-                previous: *previous,
-            });
-        }
-        if parent >= slot && (slot, parent) != (0, 0) {
-            return Err(LineError::ParentOrder { slot, parent });
-        }
-        let Some((previous, blockhash)) = &self.previous else {
-            return Ok(());
-        };
-        let (previous, found) = (*previous, &line.previous_blockhash.0);
-        match gaps {
-            _ if parent < previous => Err(LineError::Fork { slot, parent, previous }),
-            Gaps::Refuse if parent > previous => Err(LineError::MissingBlocks { slot, parent, previous }),
-            _ if parent == previous && found != blockhash => Err(LineError::PreviousBlockhash {
-                slot,
-                found: *found,
-                expected: *blockhash,
-            }),
-            _ => Ok(()),
-        }
+    /// What the manifest says about the files, all of which have been read.
+    pub(super) fn into_sources(self) -> Vec<SourceFile> {
+        self.sources
     }
 }
 
-fn transaction(json: TransactionJson) -> Result<(RecordedTransaction, Shape), super::error::TransactionProblem> {
-    let wire = wire(&json.transaction)?;
-    let shape = Shape::parse(&wire)?;
-    let outcome = json.meta.map(Outcome::from);
-    if let Some(outcome) = &outcome {
-        shape.check(outcome)?;
+impl Current {
+    fn open(format: BlockFormat, file: &InputFile) -> Result<Self, ImportError> {
+        Ok(match format {
+            BlockFormat::Lines => Self::Lines(Box::new(BlockLines::open(file)?)),
+            BlockFormat::Car => Self::Car(Box::new(CarBlocks::open(file)?)),
+        })
     }
-    Ok((RecordedTransaction { wire, outcome }, shape))
+
+    fn next(&mut self, chain: &Chain, gaps: Gaps) -> Result<Option<LedgerBlock>, ImportError> {
+        match self {
+            Self::Lines(lines) => lines.next(chain, gaps),
+            Self::Car(car) => car.next(chain, gaps),
+        }
+    }
+
+    fn meter(&self) -> &Meter {
+        match self {
+            Self::Lines(lines) => lines.meter(),
+            Self::Car(car) => car.meter(),
+        }
+    }
 }

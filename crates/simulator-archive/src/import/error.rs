@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
+use super::car::CarProblem;
+use super::snapshot::SnapshotProblem;
 use crate::error::ArchiveError;
 use crate::model::Slot;
 
@@ -39,12 +41,48 @@ pub enum ImportError {
         /// Another.
         second: String,
     },
-    /// The ledger has its state as a snapshot only.
-    #[error("importing snapshots ({snapshot}) is not built in yet; put the state into accounts-start.jsonl")]
-    Snapshot {
-        /// The name of the snapshot.
-        snapshot: String,
+    /// A file cannot be opened.
+    #[error("{path} is not a file that can be read", path = path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
     },
+    /// A ledger directory has more than one snapshot.
+    #[error("{directory} has both {first} and {second}; remove one of them", directory = directory.display())]
+    AmbiguousSnapshot {
+        /// The ledger directory.
+        directory: PathBuf,
+        /// One of the snapshots.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// A snapshot is wrong.
+    #[error("cannot import the snapshot {file}")]
+    Snapshot {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<SnapshotProblem>,
+    },
+    /// A CAR file is wrong.
+    #[error("{file}, byte {offset}")]
+    Car {
+        /// The file.
+        file: String,
+        /// Where the node starts that is wrong.
+        offset: u64,
+        /// What is wrong with it.
+        #[source]
+        source: Box<CarProblem>,
+    },
+    /// No files of blocks were given.
+    #[error("no files of blocks were given")]
+    NoBlockFiles,
     /// A file cannot be read.
     #[error("cannot read {file} after line {line}")]
     Read {
@@ -100,6 +138,41 @@ pub enum ImportError {
         /// The slot of that block's parent.
         parent: Slot,
     },
+    /// The snapshot is not the state before the first block.
+    #[error(
+        "{file} is the state after slot {slot}, and the first block {first} follows slot {parent}; {advice}",
+        advice = match slot < parent {
+            true => "add the blocks between the two",
+            false => "leave out the blocks up to that slot, or give an older snapshot",
+        }
+    )]
+    NotParent {
+        /// The snapshot.
+        file: String,
+        /// The slot after which it was taken.
+        slot: Slot,
+        /// The slot of the first block.
+        first: Slot,
+        /// The slot of that block's parent.
+        parent: Slot,
+    },
+    /// The snapshot is of another cluster than the blocks.
+    #[error(
+        "{file} ends slot {slot} with the blockhash {blockhash}, and block {first} follows {named}: they are of two clusters, \
+         or of two forks"
+    )]
+    OtherCluster {
+        /// The snapshot.
+        file: String,
+        /// The slot after which it was taken.
+        slot: Slot,
+        /// The blockhash of that slot in the snapshot.
+        blockhash: Hash,
+        /// The slot of the first block.
+        first: Slot,
+        /// The blockhash that the block names.
+        named: Hash,
+    },
     /// The temporary files for sorting failed, for lack of space for instance.
     #[error("cannot sort in the system's temporary directory; set TMPDIR to one with more space")]
     Sort(#[source] io::Error),
@@ -135,6 +208,39 @@ pub enum LineError {
     /// A block without its slot.
     #[error("slot is missing; add it to each result of getBlock, which does not hold it")]
     MissingSlot,
+    /// A block that does not follow from the one before it.
+    #[error(transparent)]
+    Chain(#[from] ChainProblem),
+    /// A transaction is wrong.
+    #[error("transactions[{index}] of block {slot}")]
+    Transaction {
+        /// The slot of the block.
+        slot: Slot,
+        /// The index of the transaction.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: TransactionProblem,
+    },
+    /// An account's `space` is not the size of its data.
+    #[error("account.space is {space}, and account.data has {size} bytes")]
+    Space {
+        /// What the line says.
+        space: u64,
+        /// The size of the data.
+        size: usize,
+    },
+    /// The Clock's data is too short to hold a slot.
+    #[error("account.data of the Clock sysvar has {size} bytes, too few for a slot")]
+    Clock {
+        /// The size of the data.
+        size: usize,
+    },
+}
+
+/// Why a block does not follow from the one before it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainProblem {
     /// A block out of order.
     #[error("slot {slot} is not after slot {previous} of the block before it; sort the blocks by slot")]
     SlotOrder {
@@ -186,31 +292,6 @@ pub enum LineError {
         /// The blockhash of its parent.
         expected: Hash,
     },
-    /// A transaction is wrong.
-    #[error("transactions[{index}] of block {slot}")]
-    Transaction {
-        /// The slot of the block.
-        slot: Slot,
-        /// The index of the transaction.
-        index: usize,
-        /// What is wrong with it.
-        #[source]
-        source: TransactionProblem,
-    },
-    /// An account's `space` is not the size of its data.
-    #[error("account.space is {space}, and account.data has {size} bytes")]
-    Space {
-        /// What the line says.
-        space: u64,
-        /// The size of the data.
-        size: usize,
-    },
-    /// The Clock's data is too short to hold a slot.
-    #[error("account.data of the Clock sysvar has {size} bytes, too few for a slot")]
-    Clock {
-        /// The size of the data.
-        size: usize,
-    },
 }
 
 /// What is wrong with a transaction of a ledger.
@@ -228,6 +309,9 @@ pub enum TransactionProblem {
         /// The encoding.
         encoding: &'static str,
     },
+    /// The transaction is in parts, and of a version whose bytes cannot be made from them.
+    #[error("transaction: its bytes cannot be made from its parts; ask getBlock for the encoding base64")]
+    Version,
     /// The bytes are not a transaction.
     #[error("transaction: its {size} bytes are not a transaction")]
     Wire {

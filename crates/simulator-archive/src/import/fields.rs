@@ -211,7 +211,7 @@ impl<'de> Visitor<'de> for StrVisitor<'de> {
     }
 }
 
-struct TextVisitor;
+pub(super) struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text;

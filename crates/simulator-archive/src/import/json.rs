@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::fields::{Address, Amount, Base58, Blockhash, Encoded, RentEpoch, Status, Text};
+use super::fields::{Address, Amount, Base58, Blockhash, Encoded, RentEpoch, Status};
+use super::parts::{TransactionJson, Version};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AccountLine {
@@ -32,7 +33,7 @@ pub(super) struct BlockLine {
     pub(super) block_time: Option<i64>,
     pub(super) rewards: Option<Vec<RewardJson>>,
     pub(super) num_reward_partitions: Option<u64>,
-    pub(super) transactions: Vec<TransactionJson>,
+    pub(super) transactions: Vec<TransactionLine>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,9 +61,10 @@ pub(super) enum RewardType {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct TransactionJson {
-    pub(super) transaction: Text,
+pub(super) struct TransactionLine {
+    pub(super) transaction: TransactionJson,
     pub(super) meta: Option<MetaJson>,
+    pub(super) version: Option<Version>,
 }
 
 #[derive(Debug, Deserialize)]

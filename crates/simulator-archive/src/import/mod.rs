@@ -2,17 +2,28 @@
 
 mod accounts;
 mod blocks;
+mod car;
+mod chain;
 mod convert;
 mod error;
 mod fields;
+pub mod files;
+mod getblock;
+mod input;
 mod json;
 pub mod ledger;
 mod lines;
+mod parts;
+mod run;
 mod scope;
+mod snapshot;
 mod sort;
+mod state;
 mod transaction;
 
-pub use error::{ImportError, LineError, TransactionProblem};
+pub use car::{CarProblem, RecordProblem};
+pub use error::{ChainProblem, ImportError, LineError, TransactionProblem};
+pub use snapshot::SnapshotProblem;
 
 use crate::writer::SegmentLimits;
 

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use solana_pubkey::Pubkey;
 use solana_sdk_ids::{incinerator, system_program, sysvar, vote};
 
-use super::blocks::LedgerBlock;
+use super::chain::LedgerBlock;
 use super::sort::{Sorted, Sorter};
 use super::transaction::Shape;
 use crate::manifest::ScopeEvidence;

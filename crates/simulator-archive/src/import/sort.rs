@@ -10,7 +10,8 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 /// What a record takes in memory beside its value, roughly.
 const OVERHEAD: usize = 64;
 
-/// How many runs there may be before they are merged into one: each is an open file.
+/// How many runs of about one size there may be before they are merged into one: each is an open file. Merging runs of one
+/// size only keeps the number of times that a record is written logarithmic.
 const MAX_RUNS: usize = 32;
 
 /// A record: its key, which decides the order, and its value.
@@ -25,7 +26,8 @@ pub(super) struct Sorter<const N: usize> {
     memory: usize,
     used: usize,
     records: Vec<Record<N>>,
-    runs: Vec<File>,
+    /// The runs as they were spilled, then those that were merged once, and so on: each later level is older.
+    levels: Vec<Vec<File>>,
 }
 
 /// Returns records in order of their keys.
@@ -44,7 +46,7 @@ impl<const N: usize> Sorter<N> {
             memory,
             used: 0,
             records: Vec::new(),
-            runs: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -59,17 +61,24 @@ impl<const N: usize> Sorter<N> {
 
     pub(super) fn finish(mut self) -> io::Result<Sorted<N>> {
         self.records.sort();
-        Sorted::new(self.records, self.runs)
+        let oldest_first = self.levels.into_iter().rev().flatten().collect();
+        Sorted::new(self.records, oldest_first)
     }
 
     fn spill(&mut self) -> io::Result<()> {
         self.records.sort();
         self.used = 0;
-        let run = Sorted::new(std::mem::take(&mut self.records), Vec::new())?.write()?;
-        self.runs.push(run);
-        if self.runs.len() >= MAX_RUNS {
-            let runs = std::mem::take(&mut self.runs);
-            self.runs.push(Sorted::<N>::new(Vec::new(), runs)?.write()?);
+        let mut run = Sorted::new(std::mem::take(&mut self.records), Vec::new())?.write()?;
+        for level in 0.. {
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(run);
+            if self.levels[level].len() < MAX_RUNS {
+                break;
+            }
+            let runs = std::mem::take(&mut self.levels[level]);
+            run = Sorted::<N>::new(Vec::new(), runs)?.write()?;
         }
         Ok(())
     }

@@ -5,8 +5,10 @@ use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 
 use super::error::TransactionProblem;
-use super::fields::{Encoding, Text, decode};
-use crate::model::{InnerInstructions, Outcome, TokenBalance};
+use super::fields::{Encoding, decode};
+use super::json::TransactionLine;
+use super::parts::TransactionJson;
+use crate::model::{InnerInstructions, Outcome, RecordedTransaction, TokenBalance};
 
 /// The parts of a transaction on which its outcome depends.
 #[derive(Debug)]
@@ -19,7 +21,11 @@ pub(super) struct Shape {
 }
 
 /// The wire bytes of a transaction.
-pub(super) fn wire(text: &Text) -> Result<Bytes, TransactionProblem> {
+pub(super) fn wire(line: &TransactionLine) -> Result<Bytes, TransactionProblem> {
+    let text = match &line.transaction {
+        TransactionJson::Encoded(text) => text,
+        TransactionJson::Parts(parts) => return parts.wire(line.version),
+    };
     let allowed = Encoding::named(&text.encoding).filter(|encoding| *encoding != Encoding::Base64Zstd);
     let encoding = allowed.ok_or_else(|| TransactionProblem::Encoding {
         encoding: text.encoding.clone(),
@@ -31,6 +37,18 @@ pub(super) fn wire(text: &Text) -> Result<Bytes, TransactionProblem> {
 }
 
 impl Shape {
+    /// A transaction and its shape, if the bytes are a transaction and the outcome fits it.
+    pub(super) fn recorded(
+        wire: Bytes,
+        outcome: Option<Outcome>,
+    ) -> Result<(RecordedTransaction, Self), TransactionProblem> {
+        let shape = Self::parse(&wire)?;
+        if let Some(outcome) = &outcome {
+            shape.check(outcome)?;
+        }
+        Ok((RecordedTransaction { wire, outcome }, shape))
+    }
+
     /// Parses wire bytes. Signatures are not verified.
     pub(super) fn parse(wire: &[u8]) -> Result<Self, TransactionProblem> {
         let transaction: VersionedTransaction =

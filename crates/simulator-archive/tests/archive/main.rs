@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod car;
 mod faults;
 mod golden;
 mod import;
 mod real;
 mod round_trip;
+mod snapshot;
 mod streaming;
 mod support;

@@ -1,26 +1,48 @@
 //! `sim archive import`.
 
+use simulator_archive::import::files::{BlockFiles, Files};
 use simulator_archive::import::{ImportOptions, ScopeChoice};
 
 use super::ArchiveCommandError;
 use super::inspect::print_archive;
 use crate::args::{ImportArgs, ScopeArg};
 use crate::exit::Exit;
-use crate::prepare::import_shown;
+use crate::prepare::{Import, import_shown};
 use crate::progress::Visibility;
 
-/// Imports a ledger directory and prints what came of it.
+/// Imports files and prints what came of it.
 pub(super) async fn import(args: ImportArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
-    let ImportArgs { ledger, out, scope } = args;
-    let options = ImportOptions {
-        scope: match scope {
+    let options = options(&args);
+    let out = args.out.clone();
+    let manifest = import_shown(what(args), &out, options, visibility).await?;
+    print_archive(&manifest)?;
+    Ok(Exit::Done)
+}
+
+fn options(args: &ImportArgs) -> ImportOptions {
+    ImportOptions {
+        scope: match args.scope {
             ScopeArg::Auto => ScopeChoice::Auto,
             ScopeArg::All => ScopeChoice::All,
             ScopeArg::Listed => ScopeChoice::Listed,
         },
+        genesis_hash: args.genesis_hash.map(|hash| hash.to_string()),
+        sort_memory: (args.sort_memory.get() as usize) << 20,
         ..ImportOptions::default()
+    }
+}
+
+/// The command line has exactly one of the three.
+fn what(args: ImportArgs) -> Import {
+    if let Some(ledger) = args.ledger {
+        return Import::Ledger(ledger);
+    }
+    let blocks = match args.car.is_empty() {
+        true => BlockFiles::Lines(args.blocks),
+        false => BlockFiles::Car(args.car),
     };
-    let manifest = import_shown(&ledger, &out, options, visibility).await?;
-    print_archive(&manifest)?;
-    Ok(Exit::Done)
+    Import::Files(Files {
+        snapshot: args.snapshot,
+        blocks,
+    })
 }

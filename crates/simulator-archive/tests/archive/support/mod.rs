@@ -1,5 +1,6 @@
 //! A hand-made ledger of a few slots, in which every optional field is present somewhere and absent elsewhere.
 
+pub(crate) mod car;
 pub(crate) mod json;
 pub(crate) mod stores;
 
