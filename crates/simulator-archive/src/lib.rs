@@ -24,7 +24,10 @@ pub use codec::DecodeError;
 pub use digest::{ArchiveDigest, Digest, ParseDigestError};
 pub use error::{ArchiveError, MalformedError, ManifestError, WriteError};
 pub use location::{Location, LocationError};
-pub use manifest::{Coverage, Gap, Importer, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source, SourceFile};
+pub use manifest::{
+    Closure, ClosureRule, Coverage, Gap, Importer, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source,
+    SourceFile,
+};
 pub use reader::{AccountReader, Archive, BlockReader};
 pub use verify::{VerifyProgress, VerifyReport, verify};
 pub use writer::{ArchiveWriter, Description, SegmentLimits};

@@ -27,6 +27,9 @@ pub struct Manifest {
     pub scope: Scope,
     /// Why the scope is what it is.
     pub scope_evidence: ScopeEvidence,
+    /// From what the scope follows, where it was limited to some programs or accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closure: Option<Closure>,
     /// Where the range has holes.
     pub coverage: Coverage,
     /// The keyframes in slot order, each the state just before the block of that slot. The first is at or before
@@ -67,6 +70,37 @@ pub struct ScopeEvidence {
     pub differing_accounts: u64,
     /// One of the accounts counted in the two fields above, in base58.
     pub example: Option<String>,
+}
+
+/// Which accounts an archive of some programs or accounts holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Closure {
+    /// How the accounts follow from the chosen addresses.
+    pub rule: ClosureRule,
+    /// The chosen programs in base58, in order of address.
+    pub programs: Vec<String>,
+    /// The chosen accounts in base58, in order of address.
+    pub accounts: Vec<String>,
+    /// How many transactions were chosen.
+    pub transactions: u64,
+    /// How many transactions have addresses that are not recorded, because they come from lookup tables: those that were
+    /// chosen may need more accounts, and others might have been chosen.
+    pub undetermined_transactions: u64,
+    /// How many addresses the closure names.
+    pub addresses: u64,
+    /// How many of these have an account in the first keyframe. The others did not exist then.
+    pub found: u64,
+}
+
+/// How a closure follows from the chosen addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClosureRule {
+    /// All accounts and lookup tables of every transaction that has a chosen address among its account keys, the program
+    /// data of each of them, the chosen addresses, and every account that the runtime, the feature program or the
+    /// sysvar id owns.
+    Touched,
 }
 
 /// How much of its slot range an archive holds.

@@ -8,7 +8,7 @@ use solana_pubkey::Pubkey;
 use crate::codec::{Encoder, encode_account, encode_block};
 use crate::error::{ArchiveError, WriteError};
 use crate::location::Location;
-use crate::manifest::{Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
+use crate::manifest::{Closure, Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
 use crate::manifest_file;
 use crate::model::{Account, Block, Slot};
 use crate::segment::{SegmentBuilder, address_key};
@@ -44,6 +44,8 @@ pub struct Description {
     pub scope: Scope,
     /// Why.
     pub scope_evidence: ScopeEvidence,
+    /// From what the scope follows, where it was limited to some programs or accounts.
+    pub closure: Option<Closure>,
     /// What the archive was made from.
     pub sources: Vec<Source>,
 }
@@ -215,6 +217,7 @@ impl ArchiveWriter {
             outcomes: self.totals.outcomes,
             scope: description.scope,
             scope_evidence: description.scope_evidence,
+            closure: description.closure,
             coverage: self.totals.coverage.clone(),
             keyframes: self.keyframes.clone(),
             sources: description.sources,

@@ -248,6 +248,12 @@ pub(crate) struct ImportArgs {
     /// blocks); by default decided from what they are
     #[arg(long, value_enum, default_value_t)]
     pub(crate) scope: ScopeArg,
+    /// Keep only the accounts that transactions with this program among their accounts touch; may be repeated
+    #[arg(long, value_name = "ID", conflicts_with = "scope")]
+    pub(crate) scope_program: Vec<Pubkey>,
+    /// Keep only the accounts that transactions with this account touch; may be repeated
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "scope")]
+    pub(crate) scope_account: Vec<Pubkey>,
     /// Genesis hash of the cluster, to be written down in the archive
     #[arg(long, value_name = "HASH")]
     pub(crate) genesis_hash: Option<Hash>,

@@ -4,6 +4,7 @@ mod accounts;
 mod blocks;
 mod car;
 mod chain;
+mod closure;
 mod convert;
 mod error;
 mod fields;
@@ -22,6 +23,7 @@ mod state;
 mod transaction;
 
 pub use car::{CarProblem, RecordProblem};
+pub use closure::Seeds;
 pub use error::{ChainProblem, ImportError, LineError, TransactionProblem};
 pub use snapshot::SnapshotProblem;
 
@@ -32,6 +34,8 @@ use crate::writer::SegmentLimits;
 pub struct ImportOptions {
     /// What the absence of an account from the ledger means.
     pub scope: ScopeChoice,
+    /// Where it is not empty, only the accounts that the transactions of these addresses touch are kept.
+    pub seeds: Seeds,
     /// The genesis hash of the cluster in base58, where it is known.
     pub genesis_hash: Option<String>,
     /// How large the pieces of the archive become.
@@ -45,6 +49,7 @@ impl Default for ImportOptions {
     fn default() -> Self {
         Self {
             scope: ScopeChoice::Auto,
+            seeds: Seeds::default(),
             genesis_hash: None,
             limits: SegmentLimits::default(),
             sort_memory: 64 << 20,

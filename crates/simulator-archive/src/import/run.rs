@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::blocks::{BlockFormat, Blocks};
 use super::chain::{Gaps, LedgerBlock};
+use super::closure::Closure;
 use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::scope::{Listing, Touches};
@@ -55,6 +56,10 @@ struct Reading {
     files: Files,
     options: ImportOptions,
     sender: mpsc::Sender<Message>,
+    /// Which accounts are kept, where not all are.
+    closure: Option<Closure>,
+    /// How much was read to find that out, in bytes.
+    read_ahead: u64,
 }
 
 /// What has been found out when all is read.
@@ -62,6 +67,15 @@ struct Facts {
     scope_evidence: ScopeEvidence,
     state: Vec<SourceFile>,
     blocks: Vec<SourceFile>,
+    /// How many of the accounts are in the closure by name.
+    found: u64,
+}
+
+/// What the accounts showed.
+struct Start {
+    listing: Listing,
+    source: Vec<SourceFile>,
+    found: u64,
 }
 
 /// Why reading ended early.
@@ -78,10 +92,21 @@ pub(super) async fn run(
     options: ImportOptions,
     progress: impl FnMut(ImportProgress) + Send,
 ) -> Result<Manifest, ImportError> {
-    let bytes_total = files.size();
+    let bytes_total = match options.seeds.is_empty() {
+        true => files.size(),
+        // The blocks are read twice.
+        false => files.size() + files.blocks_size(),
+    };
     let mut writer = ArchiveWriter::new(location, options.limits);
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let reading = tokio::task::spawn_blocking(move || Reading { files, options, sender }.run());
+    let reading = Reading {
+        files,
+        options,
+        sender,
+        closure: None,
+        read_ahead: 0,
+    };
+    let reading = tokio::task::spawn_blocking(move || reading.run());
     let written = write(&mut writer, receiver, bytes_total, progress).await;
     let read = reading
         .await
@@ -131,8 +156,15 @@ async fn write(
 
 impl Files {
     fn size(&self) -> u64 {
-        let blocks: u64 = self.blocks.iter().map(|file| file.size).sum();
-        blocks + self.state.as_ref().map_or(0, |state| state.file().size)
+        self.blocks_size() + self.state.as_ref().map_or(0, |state| state.file().size)
+    }
+
+    fn blocks_size(&self) -> u64 {
+        self.blocks.iter().map(|file| file.size).sum()
+    }
+
+    fn open_blocks(&self) -> Blocks {
+        Blocks::new(self.format, self.blocks.clone())
     }
 
     fn sources(&self, state: Vec<SourceFile>, blocks: Vec<SourceFile>) -> Vec<Source> {
@@ -164,36 +196,63 @@ impl Files {
 
 impl Reading {
     /// The first block is parsed first, because the keyframe is named after its slot.
-    fn run(self) -> Result<Description, Ended> {
-        let mut blocks = Blocks::new(self.files.format, self.files.blocks.clone());
+    fn run(mut self) -> Result<Description, Ended> {
+        self.closure = self.closure()?;
+        let mut blocks = self.files.open_blocks();
         let mut first = blocks.next(self.gaps(false))?.ok_or_else(|| self.no_blocks())?;
-        let (listing, state) = self.state(&mut first.block)?;
-        let read_before = state.iter().map(|file| file.size).sum();
-        let touches = self.blocks(&mut blocks, first, &listing, read_before)?;
-        let scope_evidence = listing
-            .evidence(self.options.scope != ScopeChoice::Auto, touches)
-            .map_err(ImportError::Sort)?;
+        let start = self.state(&mut first.block)?;
+        let read_before: u64 = start.source.iter().map(|file| file.size).sum();
+        let touches = self.blocks(&mut blocks, first, &start.listing, read_before)?;
+        let is_given = self.options.scope != ScopeChoice::Auto || self.closure.is_some();
+        let scope_evidence = start.listing.evidence(is_given, touches).map_err(ImportError::Sort)?;
         Ok(self.describe(Facts {
             scope_evidence,
-            state,
+            state: start.source,
             blocks: blocks.into_sources(),
+            found: start.found,
         }))
     }
 
+    /// Reads all blocks, if only the accounts of some transactions are to be kept.
+    fn closure(&mut self) -> Result<Option<Closure>, Ended> {
+        if self.options.seeds.is_empty() {
+            return Ok(None);
+        }
+        let mut closure = Closure::new(self.options.seeds.clone());
+        let mut blocks = self.files.open_blocks();
+        while let Some(ledger) = blocks.next(self.gaps(false))? {
+            closure.add(&ledger);
+            self.send(Item::Read, blocks.bytes_read())?;
+        }
+        closure.finish();
+        self.read_ahead = blocks.bytes_read();
+        Ok(Some(closure))
+    }
+
     /// Sends the accounts, and returns what they show.
-    fn state(&self, first: &mut Block) -> Result<(Listing, Vec<SourceFile>), Ended> {
-        let mut listing = Listing::new().map_err(ImportError::Sort)?;
+    fn state(&self, first: &mut Block) -> Result<Start, Ended> {
+        let mut start = Start {
+            listing: Listing::new().map_err(ImportError::Sort)?,
+            source: Vec::new(),
+            found: 0,
+        };
         let Some(state) = &self.files.state else {
             self.send(Item::Keyframe(first.slot), 0)?;
-            return Ok((listing, Vec::new()));
+            return Ok(start);
         };
-        let mut accounts = StateReader::read(state, self.options.sort_memory, |meter| self.show_life(meter))?;
+        let closure = self.closure.as_ref();
+        let memory = self.options.sort_memory;
+        let mut accounts = StateReader::read(state, memory, closure, |meter| self.show_life(meter))?;
         accounts.join(first)?;
         let source = accounts.source();
         self.send(Item::Keyframe(first.slot), source.size)?;
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some((address, account)) = accounts.next()? {
-            listing.add(&address, &account).map_err(ImportError::Sort)?;
+            if closure.is_some_and(|closure| !closure.holds(&address, &account.owner)) {
+                continue;
+            }
+            start.found += u64::from(closure.is_some_and(|closure| closure.names(&address)));
+            start.listing.add(&address, &account).map_err(ImportError::Sort)?;
             bytes += account.data.len();
             group.push((address, account));
             if group.len() >= GROUP_ACCOUNTS || bytes >= GROUP_BYTES {
@@ -202,7 +261,8 @@ impl Reading {
             }
         }
         self.send(Item::Accounts(group), source.size)?;
-        Ok((listing, vec![source]))
+        start.source.push(source);
+        Ok(start)
     }
 
     /// Sends the blocks, and returns what they show of accounts, if that matters.
@@ -214,7 +274,8 @@ impl Reading {
         read_before: u64,
     ) -> Result<Option<Touches>, Ended> {
         let gaps = self.gaps(listing.looks_complete());
-        let looks = self.options.scope == ScopeChoice::Auto && listing.looks_complete();
+        let is_open = self.options.scope == ScopeChoice::Auto && self.closure.is_none();
+        let looks = is_open && listing.looks_complete();
         let mut touches = looks.then(|| Touches::new(self.options.sort_memory));
         let mut next = Some(first);
         while let Some(ledger) = next {
@@ -238,6 +299,7 @@ impl Reading {
 
     fn describe(&self, facts: Facts) -> Description {
         let scope = match self.options.scope {
+            _ if self.closure.is_some() => Scope::Listed,
             ScopeChoice::All => Scope::All,
             ScopeChoice::Auto if facts.scope_evidence.is_complete() => Scope::All,
             ScopeChoice::Auto | ScopeChoice::Listed => Scope::Listed,
@@ -246,6 +308,7 @@ impl Reading {
             genesis_hash: self.options.genesis_hash.clone(),
             scope,
             scope_evidence: facts.scope_evidence,
+            closure: self.closure.as_ref().map(|closure| closure.describe(facts.found)),
             sources: self.files.sources(facts.state, facts.blocks),
         }
     }
@@ -263,13 +326,16 @@ impl Reading {
     fn show_life(&self, meter: &Meter) {
         let _ = self.sender.try_send(Message {
             item: Item::Read,
-            bytes_read: meter.bytes_read(),
+            bytes_read: self.read_ahead + meter.bytes_read(),
         });
     }
 
     fn send(&self, item: Item, bytes_read: u64) -> Result<(), Ended> {
         self.sender
-            .blocking_send(Message { item, bytes_read })
+            .blocking_send(Message {
+                item,
+                bytes_read: self.read_ahead + bytes_read,
+            })
             .map_err(|_| Ended::Stopped)
     }
 }

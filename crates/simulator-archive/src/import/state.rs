@@ -4,6 +4,7 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
 use super::accounts::SortedAccounts;
+use super::closure::Closure;
 use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::lines::Lines;
@@ -41,11 +42,17 @@ impl StateFile {
 }
 
 impl StateReader {
-    /// Reads and sorts all accounts, using about `memory` bytes. Calls `each` now and then.
-    pub(super) fn read(file: &StateFile, memory: usize, mut each: impl FnMut(&Meter)) -> Result<Self, ImportError> {
+    /// Reads and sorts all accounts, using about `memory` bytes; of a snapshot only those in the closure, if there is one.
+    /// Calls `each` now and then.
+    pub(super) fn read(
+        file: &StateFile,
+        memory: usize,
+        closure: Option<&Closure>,
+        mut each: impl FnMut(&Meter),
+    ) -> Result<Self, ImportError> {
         match file {
             StateFile::Snapshot(file) => {
-                SnapshotAccounts::read(file, memory, each).map(|snapshot| Self::Snapshot(Box::new(snapshot)))
+                SnapshotAccounts::read(file, memory, closure, each).map(|snapshot| Self::Snapshot(Box::new(snapshot)))
             }
             StateFile::Accounts(file) => {
                 let mut lines = Lines::open(file)?;

@@ -15,7 +15,8 @@ use crate::model::{InnerInstructions, Outcome, RecordedTransaction, TokenBalance
 pub(super) struct Shape {
     /// The addresses that stand in the transaction itself.
     static_keys: Vec<Pubkey>,
-    /// How many writable and read-only addresses it takes from lookup tables.
+    /// The lookup tables, and how many writable and read-only addresses it takes from them.
+    tables: Vec<Pubkey>,
     lookups: (usize, usize),
     instructions: usize,
 }
@@ -58,12 +59,28 @@ impl Shape {
         let tables = message.address_table_lookups().unwrap_or_default();
         Ok(Self {
             static_keys: message.static_account_keys().to_vec(),
+            tables: tables.iter().map(|table| table.account_key).collect(),
             lookups: (
                 tables.iter().map(|table| table.writable_indexes.len()).sum(),
                 tables.iter().map(|table| table.readonly_indexes.len()).sum(),
             ),
             instructions: message.instructions().len(),
         })
+    }
+
+    /// The addresses that stand in the transaction itself.
+    pub(super) fn static_keys(&self) -> &[Pubkey] {
+        &self.static_keys
+    }
+
+    /// The lookup tables that it names.
+    pub(super) fn tables(&self) -> &[Pubkey] {
+        &self.tables
+    }
+
+    /// How many account keys it has, those from lookup tables included.
+    pub(super) fn keys_in_all(&self) -> usize {
+        self.static_keys.len() + self.lookups.0 + self.lookups.1
     }
 
     /// The transaction's account keys, in their order, as far as the outcome knows them.
@@ -82,7 +99,7 @@ impl Shape {
 
     /// Whether the arrays of an outcome fit the transaction.
     pub(super) fn check(&self, outcome: &Outcome) -> Result<(), TransactionProblem> {
-        let keys = self.static_keys.len() + self.lookups.0 + self.lookups.1;
+        let keys = self.keys_in_all();
         check_length("preBalances", outcome.pre_balances.len(), keys)?;
         check_length("postBalances", outcome.post_balances.len(), keys)?;
         if let Some(loaded) = &outcome.loaded_addresses {

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod car;
+mod encodings;
 mod faults;
 mod golden;
 mod import;

@@ -6,7 +6,7 @@ use crate::support::json::lines;
 use crate::support::{SMALL, accounts, hash, in_memory, json, key, ledger_blocks, read_accounts, read_all};
 use proptest::prelude::*;
 use simulator_archive::import::files::{self, BlockFiles, Files};
-use simulator_archive::import::{ChainProblem, ImportError, ImportOptions, LineError, SnapshotProblem, ledger};
+use simulator_archive::import::{ChainProblem, ImportError, ImportOptions, LineError, Seeds, SnapshotProblem, ledger};
 use simulator_archive::model::Account;
 use simulator_archive::{Archive, Importer, Location, Manifest, Scope, verify};
 use simulator_testkit::accounts::AccountRecord;
@@ -476,4 +476,83 @@ async fn a_list_and_a_snapshot_give_the_same_archive() {
         let archive = Archive::open_at(streamed).await.unwrap();
         assert!(verify(&archive, |_| ()).await.is_intact());
     }
+}
+
+/// The accounts that the transactions of one address touch, with what belongs to them.
+#[tokio::test]
+async fn a_scope_keeps_what_its_transactions_touch() {
+    let place = Place::new();
+    let mut snapshot = snapshot();
+    let program = Pubkey::new_from_array([40; 32]);
+    let code = Pubkey::find_program_address(&[program.as_ref()], &solana_sdk_ids::bpf_loader_upgradeable::ID).0;
+    let account = |address, owner| AccountRecord {
+        address,
+        owner,
+        ..records()[1].clone()
+    };
+    let kept = [
+        account(program, key(1)),
+        account(code, key(1)),
+        // A lookup table, and an address that was loaded from it.
+        account(key(60), key(1)),
+        account(key(61), key(1)),
+        account(key(90), solana_sdk_ids::sysvar::ID),
+        account(key(91), solana_sdk_ids::feature::ID),
+        account(key(92), solana_sdk_ids::native_loader::ID),
+    ];
+    let closed = account(key(93), solana_sdk_ids::sysvar::ID);
+    snapshot
+        .storages
+        .push(Storage::new(1, 90, [&kept[..], &[closed]].concat()));
+    snapshot.storages.push(Storage::new(3, 91, vec![removed(key(93))]));
+    let path = snapshot.write(place.path()).unwrap();
+    let seeds = Seeds {
+        programs: [program].into(),
+        ..Seeds::default()
+    };
+    let options = ImportOptions { seeds, ..options() };
+    let location = in_memory();
+    let mut last = None;
+    let manifest = files::import_into(place.files(&path), location.clone(), options, |progress| {
+        last = Some(progress);
+    })
+    .await
+    .unwrap();
+    let last = last.unwrap();
+    assert_eq!(last.bytes_read, last.bytes_total);
+    let (found, blocks) = read_all(location).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|(address, _)| address).collect();
+    let mut expected: Vec<_> = kept
+        .iter()
+        .map(|record| record.address)
+        .chain([key(1), key(2)])
+        .collect();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(blocks, ledger_blocks()[..3]);
+    let closure = manifest.closure.unwrap();
+    assert_eq!(
+        (manifest.scope, closure.programs),
+        (Scope::Listed, vec![program.to_string()])
+    );
+    assert_eq!((closure.transactions, closure.undetermined_transactions), (3, 0));
+    // Three static keys, a table and three loaded addresses, each with the place of its code.
+    assert_eq!((closure.addresses, closure.found), (14, 6));
+}
+
+#[tokio::test]
+async fn a_scope_that_nothing_touches_keeps_what_no_transaction_names() {
+    let place = Place::new();
+    let path = snapshot().write(place.path()).unwrap();
+    let seeds = Seeds {
+        accounts: [key(7)].into(),
+        ..Seeds::default()
+    };
+    let options = ImportOptions { seeds, ..options() };
+    let manifest = files::import_into(place.files(&path), in_memory(), options, |_| ())
+        .await
+        .unwrap();
+    assert_eq!(manifest.accounts(10), 1);
+    let closure = manifest.closure.unwrap();
+    assert_eq!((closure.transactions, closure.addresses, closure.found), (0, 2, 1));
 }

@@ -1,7 +1,7 @@
 //! `sim archive import`.
 
 use simulator_archive::import::files::{BlockFiles, Files};
-use simulator_archive::import::{ImportOptions, ScopeChoice};
+use simulator_archive::import::{ImportOptions, ScopeChoice, Seeds};
 
 use super::ArchiveCommandError;
 use super::inspect::print_archive;
@@ -25,6 +25,10 @@ fn options(args: &ImportArgs) -> ImportOptions {
             ScopeArg::Auto => ScopeChoice::Auto,
             ScopeArg::All => ScopeChoice::All,
             ScopeArg::Listed => ScopeChoice::Listed,
+        },
+        seeds: Seeds {
+            programs: args.scope_program.iter().copied().collect(),
+            accounts: args.scope_account.iter().copied().collect(),
         },
         genesis_hash: args.genesis_hash.map(|hash| hash.to_string()),
         sort_memory: (args.sort_memory.get() as usize) << 20,

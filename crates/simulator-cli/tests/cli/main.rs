@@ -5,6 +5,7 @@ mod bad_input;
 mod changes;
 mod examples;
 mod help;
+mod import;
 mod ledgers;
 mod long_runs;
 mod outputs;

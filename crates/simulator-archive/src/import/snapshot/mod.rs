@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
+use super::closure::Closure;
 use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::sort::{Record, Sorted, Sorter};
@@ -49,7 +50,8 @@ pub(super) struct SnapshotAccounts {
     next: Option<Record<KEY>>,
     /// Whether the bank came too late to leave out what does not count.
     is_unfiltered: bool,
-    sum: Lattice,
+    /// The sum of the accounts, where all of them are kept.
+    sum: Option<Lattice>,
     /// What the manifest says about the file.
     pub(super) source: SourceFile,
 }
@@ -61,8 +63,10 @@ struct Name {
 }
 
 /// What has been read of a snapshot.
-struct Reading<E> {
+struct Reading<'a, E> {
     sorter: Sorter<KEY>,
+    /// Which accounts are kept, where not all are.
+    closure: Option<&'a Closure>,
     bank: Option<Bank>,
     has_version: bool,
     /// The files of accounts, and how much of each could be read.
@@ -79,8 +83,14 @@ struct Found {
 }
 
 impl SnapshotAccounts {
-    /// Reads a snapshot, using about `memory` bytes to sort. Calls `each` now and then.
-    pub(super) fn read(file: &InputFile, memory: usize, each: impl FnMut(&Meter)) -> Result<Self, ImportError> {
+    /// Reads a snapshot, using about `memory` bytes to sort. Keeps the accounts in the closure only, if there is one; then
+    /// their sum cannot be checked. Calls `each` now and then.
+    pub(super) fn read(
+        file: &InputFile,
+        memory: usize,
+        closure: Option<&Closure>,
+        each: impl FnMut(&Meter),
+    ) -> Result<Self, ImportError> {
         let wrong = |source| ImportError::Snapshot {
             file: file.name().to_owned(),
             source: Box::new(source),
@@ -89,6 +99,7 @@ impl SnapshotAccounts {
         let (reader, meter) = file.open()?;
         let mut reading = Reading {
             sorter: Sorter::new(memory),
+            closure,
             bank: None,
             has_version: false,
             storages: BTreeMap::new(),
@@ -109,7 +120,7 @@ impl SnapshotAccounts {
             sorted: sorter.finish().map_err(ImportError::Sort)?,
             next: None,
             is_unfiltered,
-            sum: Lattice::zero(),
+            sum: closure.is_none().then(Lattice::zero),
             source: meter.source(),
         };
         accounts.next = accounts.record()?;
@@ -139,8 +150,8 @@ impl SnapshotAccounts {
             }
             let mut from = Decoder::new(Bytes::from(value));
             let (address, account) = decode_account(&mut from).expect("the record was encoded a moment ago");
-            if self.bank.lattice.is_some() {
-                self.sum.add(&address, &account);
+            if let (Some(sum), Some(_)) = (&mut self.sum, &self.bank.lattice) {
+                sum.add(&address, &account);
             }
             return Ok(Some((address, account)));
         }
@@ -171,12 +182,12 @@ impl SnapshotAccounts {
 
     /// All accounts have been read: they must be those that the bank was made from.
     fn check_sum(&self) -> Result<(), ImportError> {
-        match &self.bank.lattice {
-            Some(expected) if *expected != self.sum => Err(ImportError::Snapshot {
+        match (&self.bank.lattice, &self.sum) {
+            (Some(expected), Some(found)) if expected != found => Err(ImportError::Snapshot {
                 file: self.file.name().to_owned(),
                 source: Box::new(SnapshotProblem::Accounts {
                     expected: expected.checksum(),
-                    found: self.sum.checksum(),
+                    found: found.checksum(),
                 }),
             }),
             _ => Ok(()),
@@ -229,7 +240,7 @@ enum Failure {
     Sort(std::io::Error),
 }
 
-impl<E: FnMut(&Meter)> Reading<E> {
+impl<E: FnMut(&Meter)> Reading<'_, E> {
     /// Reads all entries. Returns whether some accounts came before the bank.
     fn run(&mut self, reader: impl BufRead, meter: &Meter) -> Result<bool, Failure> {
         let mut tar = Tar::new(reader);
@@ -300,6 +311,13 @@ impl<E: FnMut(&Meter)> Reading<E> {
     }
 
     fn push(&mut self, id: StorageId, stored: &Stored, meter: &Meter) -> Result<(), Failure> {
+        self.accounts += 1;
+        if self.accounts.is_multiple_of(SIGN_OF_LIFE) {
+            (self.each)(meter);
+        }
+        if !self.keeps(stored) {
+            return Ok(());
+        }
         let mut key = [0; KEY];
         key[..32].copy_from_slice(stored.address.as_array());
         for (place, number) in key[32..]
@@ -312,12 +330,14 @@ impl<E: FnMut(&Meter)> Reading<E> {
         if stored.account.lamports > 0 {
             encode_account(&mut value, &stored.address, &stored.account);
         }
-        self.sorter.push(key, value.into_bytes()).map_err(Failure::Sort)?;
-        self.accounts += 1;
-        if self.accounts.is_multiple_of(SIGN_OF_LIFE) {
-            (self.each)(meter);
-        }
-        Ok(())
+        self.sorter.push(key, value.into_bytes()).map_err(Failure::Sort)
+    }
+
+    /// What is gone may have belonged to the closure by its owner.
+    fn keeps(&self, stored: &Stored) -> bool {
+        let account = &stored.account;
+        let holds = |closure: &Closure| account.lamports == 0 || closure.holds(&stored.address, &account.owner);
+        self.closure.is_none_or(holds)
     }
 
     /// What was read must be what the bank lists, all of it.

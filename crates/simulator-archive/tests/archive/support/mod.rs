@@ -135,6 +135,7 @@ pub(crate) fn description() -> Description {
             differing_accounts: 4,
             example: Some(key(51).to_string()),
         },
+        closure: None,
         sources: vec![Source {
             importer: Importer::Program,
             files: vec![SourceFile {
