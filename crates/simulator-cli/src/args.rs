@@ -147,7 +147,7 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8900")]
     pub(crate) listen: SocketAddr,
-    /// Where to keep what is to outlive the server
+    /// Directory to keep sessions and usage in, so that they go on when the server is started again
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// What the log on standard error looks like: lines for people, or one JSON object a line

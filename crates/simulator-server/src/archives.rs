@@ -91,6 +91,12 @@ impl Archives {
         self.archives.iter().rev().find(covers).map(|served| &served.archive)
     }
 
+    /// The archive with this digest.
+    pub(crate) fn called(&self, digest: ArchiveDigest) -> Option<&Archive> {
+        let archives = self.archives.iter().map(|served| &served.archive);
+        archives.into_iter().find(|archive| archive.digest() == digest)
+    }
+
     /// The accounts of the newest keyframe at or before `slot`, loaded once for all sessions.
     pub(crate) async fn keyframe(&self, archive: &Archive, slot: Slot) -> Result<Keyframe, KeyframeError> {
         let (keyframe, reader) = archive

@@ -1,17 +1,19 @@
 //! What changes a session, written down before it is applied.
 //!
 //! A session is a function of its archive, its create parameters and this list. A log that outlives the process lets
-//! the next one rebuild the session; the one here lives in memory.
+//! the next one rebuild the session ([`crate::durable`]); the one here lives in memory.
 
+use std::io;
 use std::mem::size_of;
 
 use simulator_api::{BacktestError, RequestId};
+use simulator_archive::model::Slot;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 use thiserror::Error;
 
-use crate::session::{Order, Position, SendId};
+use crate::session::{Order, SendId};
 
 /// Something that changes a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,15 +33,39 @@ pub(crate) enum Command {
     Send(SendId, VersionedTransaction),
     /// The transaction that was sent under this name is not executed: its sender had gone.
     Withdraw(SendId),
+    /// The session cannot go on. Storage that fails once need not fail the next time.
+    Fail(BacktestError),
     /// The end.
     Close,
+}
+
+/// Where a session is, exactly: a command that is taken at the same point has the same effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Point {
+    /// Steps that have been done.
+    pub(crate) steps: u64,
+    /// Events that there have been. They follow from the steps; a difference shows that something else does not.
+    pub(crate) events: u64,
 }
 
 /// A command and where the session was when it came.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LoggedCommand {
-    pub(crate) position: Option<Position>,
+    pub(crate) at: Point,
     pub(crate) command: Command,
+}
+
+/// How far a session and its readers have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The number of the last event.
+    pub(crate) reached: u64,
+    /// The number of the last event that the client has.
+    pub(crate) read: u64,
+    /// The last slot whose outcome record was acknowledged.
+    pub(crate) outcomes: Option<Slot>,
+    /// The first slot that a subscriber has not been sent.
+    pub(crate) data: Option<Slot>,
 }
 
 /// Why a command was not written down, and is therefore not applied.
@@ -48,12 +74,21 @@ pub(crate) enum CommandLogError {
     /// The limit is reached.
     #[error("the session's command log is full ({limit} bytes); start another session")]
     Full { limit: usize },
+    /// The storage fails. Nothing is left of the command.
+    #[error("the session's command log cannot be written ({0}); nothing was changed, try again later")]
+    Write(#[source] io::Error),
+    /// The storage failed in a way after which nobody knows what it holds.
+    #[error("the session's command log could not be written before and takes nothing any more; start another session")]
+    Broken,
 }
 
 /// Where a session's commands are written.
 pub(crate) trait CommandLog: Send {
     /// Writes a command down. It may be applied once this has returned.
     fn append(&mut self, command: LoggedCommand) -> Result<(), CommandLogError>;
+
+    /// Writes down how far the session has come. It may be lost: it saves work, and no result depends on it.
+    fn note(&mut self, progress: Progress);
 }
 
 /// A log in memory, up to a limit.
@@ -85,6 +120,8 @@ impl CommandLog for MemoryCommandLog {
         self.commands.push(command);
         Ok(())
     }
+
+    fn note(&mut self, _: Progress) {}
 }
 
 impl LoggedCommand {
@@ -100,6 +137,7 @@ impl LoggedCommand {
             | Command::Reject { .. }
             | Command::Remind
             | Command::Withdraw(_)
+            | Command::Fail(_)
             | Command::Close => 0,
         };
         size_of::<Self>() + content
@@ -139,7 +177,7 @@ mod tests {
             transactions: Vec::new(),
         };
         LoggedCommand {
-            position: None,
+            at: Point::default(),
             command: Command::Order(Order::Continue {
                 request: None,
                 blocks: 1,
@@ -159,7 +197,7 @@ mod tests {
         log.append(program(10)).unwrap();
         for _ in 0..100 {
             log.append(LoggedCommand {
-                position: None,
+                at: Point::default(),
                 command: Command::Close,
             })
             .unwrap();

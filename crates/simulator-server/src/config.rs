@@ -22,7 +22,7 @@ pub struct ServerConfig {
     pub keys: Vec<ApiKey>,
     /// The certificate to serve with; without one, connections are not encrypted.
     pub tls: Option<TlsFiles>,
-    /// Where the server keeps what is to outlive its process; with none, nothing does.
+    /// Where the server keeps what is to outlive its process, sessions above all; with none, nothing does.
     pub state_dir: Option<PathBuf>,
     /// Sizes and numbers.
     pub limits: Limits,
@@ -131,6 +131,8 @@ pub struct Times {
     pub default_disconnect: Duration,
     /// The longest `disconnectTimeoutSecs`; a longer one is shortened to it.
     pub max_disconnect: Duration,
+    /// How often the server looks in its state directory for sessions of servers that have gone, and says that it lives.
+    pub adoption: Duration,
     /// The longest `waitMillis` of `getReplayOutcomes`; a longer one is shortened to it.
     pub max_outcome_wait: Duration,
     /// How long a JSON-RPC call waits for the engine.
@@ -237,6 +239,7 @@ impl Default for Times {
             data_drain: Duration::from_secs(120),
             default_disconnect: Duration::from_secs(30),
             max_disconnect: Duration::from_secs(900),
+            adoption: Duration::from_secs(1),
             max_outcome_wait: Duration::from_secs(30),
             rpc_limit: Duration::from_secs(60),
         }

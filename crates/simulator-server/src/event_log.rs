@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use simulator_api::{BacktestResponse, RequestId, SequencedResponse};
+use simulator_api::{BacktestError, BacktestResponse, RequestId, SequencedResponse};
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -63,6 +63,10 @@ struct Events {
     inherited: Sequence,
     /// The last event after which the session waits.
     stop: Sequence,
+    /// Answers that are no events of the session, for whoever reads now.
+    notices: VecDeque<SequencedResponse>,
+    /// Whether the session has yet to do again what it had done before a restart: then a cursor may be ahead.
+    is_rebuilt: bool,
     max_unread: usize,
     max_retained: usize,
     max_bytes: u64,
@@ -78,18 +82,19 @@ struct Retained {
 impl EventLog {
     /// An empty log.
     pub(crate) fn new(limits: &Limits) -> Self {
-        let events = Events {
-            retained: VecDeque::new(),
-            bytes: 0,
-            forgotten_bytes: 0,
-            last: Sequence(0),
-            read: Sequence(0),
-            inherited: Sequence(0),
-            stop: Sequence(0),
-            max_unread: limits.unread_events,
-            max_retained: limits.retained_events.max(limits.unread_events),
-            max_bytes: limits.event_bytes as u64,
-        };
+        Self::of(Events::new(limits))
+    }
+
+    /// An empty log of a session that will do again what it has done before. Its client has the events up to this one.
+    pub(crate) fn rebuilt(limits: &Limits, read: Sequence) -> Self {
+        Self::of(Events {
+            read,
+            is_rebuilt: true,
+            ..Events::new(limits)
+        })
+    }
+
+    fn of(events: Events) -> Self {
         Self {
             events: Watched::new(events),
             appended: Notify::new(),
@@ -102,6 +107,47 @@ impl EventLog {
     pub(crate) fn append(&self, request: Option<RequestId>, response: BacktestResponse) {
         self.events.lock().append(request, response);
         self.appended.notify_waiters();
+    }
+
+    /// Answers a request without an event: what is not written down must not count. Who is not there does not hear it.
+    pub(crate) fn notice(&self, request: Option<RequestId>, error: BacktestError) {
+        self.events.lock().notice(request, error);
+        self.appended.notify_waiters();
+    }
+
+    /// The number of the last event, and of the last one that the client has.
+    pub(crate) fn reach(&self) -> (Sequence, Sequence) {
+        let events = self.events.lock();
+        (events.last, events.read.min(events.last))
+    }
+
+    /// The session has done again what it had done before, and waits for its client.
+    pub(crate) fn stands(&self) {
+        let mut events = self.events.lock();
+        if !events.is_rebuilt {
+            return;
+        }
+        events.is_rebuilt = false;
+        events.read = events.read.min(events.last);
+        drop(events);
+        self.appended.notify_waiters();
+    }
+
+    /// Waits until a session that does again what it has done before has come to the event that its client has, or
+    /// waits for its client.
+    pub(crate) async fn caught_up(&self, cursor: Option<u64>) {
+        let Some(cursor) = cursor.map(Sequence) else { return };
+        {
+            let mut events = self.events.lock();
+            if !events.is_rebuilt {
+                return;
+            }
+            // Otherwise the session would wait until these are read.
+            events.read = events.read.max(cursor);
+        }
+        self.read.notify_waiters();
+        let is_there = |events: &Events| (!events.is_rebuilt || events.last >= cursor).then_some(());
+        self.events.until(&self.appended, is_there).await;
     }
 
     /// Whether more events may be produced.
@@ -127,9 +173,15 @@ impl EventLog {
             .await;
     }
 
-    /// Waits for the first retained event after this one.
+    /// Waits for the first retained event after this one, or a notice, which does not move the cursor.
     pub(crate) async fn next_after(&self, cursor: Sequence) -> (Sequence, SequencedResponse) {
-        self.events.until(&self.appended, |events| events.after(cursor)).await
+        let has_next = |events: &Events| (!events.notices.is_empty() || events.after(cursor).is_some()).then_some(());
+        loop {
+            self.events.until(&self.appended, has_next).await;
+            if let Some(next) = self.events.lock().take_next(cursor) {
+                return next;
+            }
+        }
     }
 
     /// The client has all events up to this one.
@@ -155,6 +207,7 @@ impl EventLog {
         let resumption = events.check(cursor)?;
         events.read = resumption.after;
         events.inherited = events.last;
+        events.notices.clear();
         drop(events);
         self.read.notify_waiters();
         Ok(resumption)
@@ -167,6 +220,40 @@ impl EventLog {
 }
 
 impl Events {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            retained: VecDeque::new(),
+            bytes: 0,
+            forgotten_bytes: 0,
+            last: Sequence(0),
+            read: Sequence(0),
+            inherited: Sequence(0),
+            stop: Sequence(0),
+            notices: VecDeque::new(),
+            is_rebuilt: false,
+            max_unread: limits.unread_events,
+            max_retained: limits.retained_events.max(limits.unread_events),
+            max_bytes: limits.event_bytes as u64,
+        }
+    }
+
+    fn notice(&mut self, request_id: Option<RequestId>, error: BacktestError) {
+        if self.notices.len() > UNREAD_MARGIN {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(SequencedResponse {
+            request_id,
+            ..BacktestResponse::Error(error).into()
+        });
+    }
+
+    fn take_next(&mut self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
+        match self.notices.pop_front() {
+            Some(notice) => Some((cursor, notice)),
+            None => self.after(cursor),
+        }
+    }
+
     fn append(&mut self, request_id: Option<RequestId>, response: BacktestResponse) {
         self.last.0 += 1;
         if matches!(
@@ -194,16 +281,21 @@ impl Events {
     /// Each connection may leave a little more unread than the last one, but not without end.
     fn is_flooded(&self) -> bool {
         let margin = (self.max_unread + UNREAD_MARGIN) as u64;
-        self.last.0 - self.read.max(self.inherited).0 > margin
+        self.last.0.saturating_sub(self.read.max(self.inherited).0) > margin
+            || self.notices.len() > UNREAD_MARGIN
             || self.unread() > self.max_retained as u64 + margin
             || self.unread_bytes() > self.max_bytes * 2
     }
 
+    /// What is read may be ahead of a session that does again what it has done before.
     fn unread(&self) -> u64 {
-        self.last.0 - self.read.0
+        self.last.0.saturating_sub(self.read.0)
     }
 
     fn unread_bytes(&self) -> u64 {
+        if self.unread() == 0 {
+            return 0;
+        }
         let index = self.read.0.checked_sub(self.first());
         let read = index.and_then(|index| self.retained.get(usize::try_from(index).ok()?));
         self.bytes - read.map_or(self.forgotten_bytes, |read| read.end)

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_log::CommandLogError;
+use crate::durable::Keeping;
 use crate::event_log::EventLog;
 use crate::executor::{Executor, InjectError};
 use crate::outcomes::OutcomeQueue;
@@ -37,6 +38,8 @@ pub(crate) struct SessionHandle {
     pub(crate) data: Arc<DataLog>,
     /// What it uses, and whose it is.
     pub(crate) meter: Arc<SessionMeter>,
+    /// Where it is kept, if it outlives the server.
+    pub(crate) keeping: Keeping,
     /// How long it outlives its control connection.
     pub(crate) disconnect: Duration,
     /// Cancelled to end the worker.

@@ -14,20 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::Schedule;
 use crate::archives::Keyframe;
-use crate::command_log::MemoryCommandLog;
+use crate::command_log::CommandLog;
 use crate::config::Limits;
 use crate::convert::{SessionSpec, SummaryContext};
 use crate::discovery::{Filters, Scout};
-use crate::event_log::EventLog;
+use crate::durable::Keeping;
+use crate::event_log::{EventLog, Sequence};
 use crate::executor::{Executor, OutcomeRecorder};
 use crate::feed::{self, Feed};
 use crate::handle::{Message, SessionHandle};
 use crate::history::History;
 use crate::outcomes::OutcomeQueue;
-use crate::pubsub::{DataLog, DataPool};
+use crate::pubsub::{self, DataLog, DataPool};
 use crate::session::Session;
 use crate::usage::SessionMeter;
-use crate::worker::{Lookahead, Sends, Worker, advance_failed};
+use crate::worker::{Lookahead, Pace, Past, Sends, Worker, advance_failed};
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,14 @@ pub(crate) struct Launch<'a> {
     pub(crate) limits: &'a Limits,
     /// How long `completed` waits for subscribers.
     pub(crate) completed_hold: Duration,
+    /// How long what subscribers had not been sent before a restart is kept for them.
+    pub(crate) data_grace: Duration,
+    /// Where its commands are written.
+    pub(crate) commands: Box<dyn CommandLog>,
+    /// What it has done already, before a restart.
+    pub(crate) past: Option<Past>,
+    /// Where it is kept.
+    pub(crate) keeping: Keeping,
     /// Given back when the session's thread ends.
     pub(crate) place: OwnedSemaphorePermit,
     /// What it uses is counted here.
@@ -53,7 +62,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) data_pool: &'a Arc<DataPool>,
 }
 
-/// Starts a session and waits until it stands before its first slot. If nobody waits any more, the session ends.
+/// Starts a session and waits until it stands before its first slot, or where it was before a restart. If nobody waits
+/// any more, the session ends.
 ///
 /// # Errors
 /// The range has no block, or the engine cannot be set up or brought to its start.
@@ -61,28 +71,47 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
     let stop = CancellationToken::new();
     let abandoned = stop.clone().drop_guard();
     let (inbox, messages) = mpsc::channel(launch.limits.inbox);
+    let progress = launch.past.as_ref().map(|past| past.progress);
+    let acknowledged = progress.and_then(|progress| progress.outcomes);
     let handle = Arc::new(SessionHandle {
         id: launch.id,
         number: launch.number,
         inbox,
-        events: Arc::new(EventLog::new(launch.limits)),
+        events: Arc::new(match progress {
+            None => EventLog::new(launch.limits),
+            Some(progress) => EventLog::rebuilt(launch.limits, Sequence(progress.read)),
+        }),
         outcomes: launch
             .spec
             .outcomes
-            .map(|_| Arc::new(OutcomeQueue::new(launch.limits.outcome_bytes))),
+            .map(|_| Arc::new(OutcomeQueue::after(acknowledged, launch.limits.outcome_bytes))),
         name: launch.spec.name.clone(),
         data: Arc::new(DataLog::new(launch.limits.data(), launch.data_pool)),
         meter: Arc::clone(&launch.meter),
+        keeping: launch.keeping.clone(),
         disconnect: launch.spec.disconnect,
         stop,
         finished: CancellationToken::new(),
     });
+    let needed = progress.and_then(|progress| progress.data);
+    let expected = needed.and_then(|slot| handle.data.expect_back(slot));
+    let data_grace = launch.data_grace;
     let started = start_thread(launch, &handle, messages)?;
     started
         .await
         .unwrap_or_else(|_| Err(internal("the engine stopped while it started")))?;
     abandoned.disarm();
+    if let Some(reader) = expected {
+        tokio::spawn(give_up(reader, handle.finished.clone(), data_grace));
+    }
     Ok(handle)
+}
+
+/// Keeps what subscribers had not been sent before a restart, for a while.
+async fn give_up(reader: pubsub::Reader, finished: CancellationToken, patience: Duration) {
+    // Whichever comes first, nobody is waited for any more.
+    let _ = tokio::time::timeout(patience, finished.cancelled()).await;
+    drop(reader);
 }
 
 /// What the thread of a session begins with.
@@ -92,6 +121,8 @@ struct Thread {
     context: SummaryContext,
     limits: Limits,
     completed_hold: Duration,
+    commands: Box<dyn CommandLog>,
+    past: Option<Past>,
     feed: Feed,
     scout: Option<Scout>,
     inbox: mpsc::Receiver<Message>,
@@ -121,6 +152,8 @@ fn start_thread(
         keyframe: launch.keyframe,
         limits: launch.limits.clone(),
         completed_hold: launch.completed_hold,
+        commands: launch.commands,
+        past: launch.past,
         inbox,
         events: Arc::clone(&handle.events),
         outcomes: handle.outcomes.clone(),
@@ -162,15 +195,28 @@ impl Thread {
         data.end();
     }
 
-    fn run(self, started: oneshot::Sender<Result<(), BacktestError>>) {
+    fn run(mut self, started: oneshot::Sender<Result<(), BacktestError>>) {
         // If the receiver is gone, the session has been stopped and the worker sees it at once.
-        match self.prepare() {
-            Ok(worker) => {
+        let past = self.past.take();
+        let mut worker = match self.prepare() {
+            Ok(worker) => worker,
+            Err(error) => return drop(started.send(Err(error))),
+        };
+        let Some(past) = past else {
+            worker.meter.begin();
+            drop(started.send(Ok(())));
+            worker.begin();
+            return worker.run();
+        };
+        worker.begin();
+        match worker.repeat(past) {
+            Ok(()) => {
+                // What was done before has been counted.
                 worker.meter.begin();
                 drop(started.send(Ok(())));
                 worker.run();
             }
-            Err(error) => drop(started.send(Err(error))),
+            Err(error) => drop(started.send(Err(error.into()))),
         }
     }
 
@@ -190,7 +236,8 @@ impl Thread {
             outcomes: self.outcomes,
             data: self.data,
             meter: self.meter,
-            commands: Box::new(MemoryCommandLog::new(self.limits.command_log_bytes)),
+            commands: self.commands,
+            pace: Pace::default(),
             sends: Sends::default(),
             held: None,
             completed_hold: self.completed_hold,

@@ -25,6 +25,9 @@
 //! Every event has a number in the session and is kept until a pong has shown that the client has it, so that the next
 //! connection can go on after any number.
 //!
+//! Where the server has a state directory ([`ServerConfig::state_dir`]), every session is kept in it, and is restored by
+//! the next server when this one is gone, however it went: `docs/durability.md`.
+//!
 //! # JSON-RPC errors of our own
 //!
 //! | code | meaning |
@@ -45,6 +48,7 @@ mod config;
 mod control;
 mod convert;
 mod discovery;
+mod durable;
 mod event_log;
 mod executor;
 mod feed;
@@ -72,6 +76,7 @@ mod watched;
 mod worker;
 
 pub use config::{Limits, ServerConfig, Times};
+pub use durable::StateDirectoryError;
 pub use keys::{ApiKey, KeyLimits};
 pub use net::{TlsError, TlsFiles};
 pub use server::{BindError, ServeError, Server};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::{BacktestError, CreateBacktestSessionRequest};
+use simulator_api::{BacktestError, CreateBacktestSessionRequest, SessionId};
 use tokio::sync::watch;
 
 use crate::convert::SessionSpec;
@@ -42,6 +42,13 @@ pub(crate) enum Begun {
 }
 
 impl Creation {
+    /// What will be made for a create, and where what becomes of it is told.
+    fn new(wanted: &Wanted, seat: Arc<Seat>) -> (Arc<Self>, watch::Sender<Option<Made>>) {
+        let (sender, made) = watch::channel(None);
+        let request = wanted.request.clone();
+        (Arc::new(Self { request, seat, made }), sender)
+    }
+
     /// Whether it came from this create.
     pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
         self.request == wanted.request
@@ -68,12 +75,7 @@ impl State {
         // Only who has a token can find a session whose id it was never told.
         let window = token.as_ref().map_or(Duration::ZERO, |_| wanted.spec.disconnect);
         let (seat, lease) = Seat::driven(driver, window);
-        let (sender, made) = watch::channel(None);
-        let creation = Arc::new(Creation {
-            request: wanted.request.clone(),
-            seat,
-            made,
-        });
+        let (creation, sender) = Creation::new(&wanted, seat);
         if let Some(token) = &token
             && let Some(earlier) = self.registry.reserve(token, &creation)
         {
@@ -87,6 +89,33 @@ impl State {
         self.tasks.spawn(life.run(wanted, sender));
         Begun::New(creation, lease)
     }
+
+    /// Accompanies a session that was there before the server was, and is being restored. Nobody drives it.
+    pub(crate) fn begin_again(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        id: SessionId,
+        restored: impl Future<Output = Made> + Send + 'static,
+    ) {
+        let seat = Seat::vacant(wanted.spec.disconnect);
+        let (creation, sender) = Creation::new(&wanted, seat);
+        let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
+        if let Some(token) = &token {
+            self.registry.reserve(token, &creation);
+        }
+        if let Some(name) = &wanted.spec.name
+            && let Ok(claim) = self.names.claim(&wanted.owner, name, wanted.spec.token.as_ref())
+        {
+            claim.keep();
+        }
+        self.registry.expect(id, wanted.owner.clone(), Arc::clone(&creation));
+        let life = Life {
+            state: Arc::clone(self),
+            creation,
+            token,
+        };
+        self.tasks.spawn(life.run_again(wanted.owner, id, restored, sender));
+    }
 }
 
 /// The task of one session.
@@ -98,8 +127,32 @@ struct Life {
 
 impl Life {
     async fn run(self, wanted: Wanted, sender: watch::Sender<Option<Made>>) {
-        let owner = wanted.owner;
-        let made = self.make_named(&owner, wanted.spec).await;
+        let owner = wanted.owner.clone();
+        let made = self.make_named(wanted).await;
+        self.accompany(owner, made, sender).await;
+    }
+
+    async fn run_again(
+        self,
+        owner: Owner,
+        id: SessionId,
+        restored: impl Future<Output = Made>,
+        sender: watch::Sender<Option<Made>>,
+    ) {
+        let made = tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
+            made = restored => made,
+        };
+        // Nobody could come back before.
+        self.creation.seat.renew();
+        if made.is_err() {
+            self.state.registry.expect_no_more(id);
+        }
+        self.accompany(owner, made, sender).await;
+    }
+
+    async fn accompany(self, owner: Owner, made: Made, sender: watch::Sender<Option<Made>>) {
         if let Ok(session) = &made {
             tracing::info!(session = session.number, key = owner.name(), "a session lives");
             let seat = Arc::clone(&self.creation.seat);
@@ -112,23 +165,26 @@ impl Life {
     }
 
     /// Makes a session under the name that it is to have, if any.
-    async fn make_named(&self, owner: &Owner, spec: SessionSpec) -> Made {
-        let Some(name) = spec.name.clone() else {
-            return self.make(spec, owner).await;
+    async fn make_named(&self, wanted: Wanted) -> Made {
+        let Some(name) = wanted.spec.name.clone() else {
+            return self.make(wanted).await;
         };
-        let claim = self.state.names.claim(owner, &name, spec.token.as_ref())?;
-        let session = self.make(spec, owner).await?;
+        let claim = self
+            .state
+            .names
+            .claim(&wanted.owner, &name, wanted.spec.token.as_ref())?;
+        let session = self.make(wanted).await?;
         claim.keep();
         tracing::info!(session = session.number, %name, "a session was made");
         Ok(session)
     }
 
-    async fn make(&self, spec: SessionSpec, owner: &Owner) -> Made {
+    async fn make(&self, wanted: Wanted) -> Made {
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
             _ = self.creation.seat.over() => Err(stopped("the session ended before it was there")),
-            made = self.state.make(spec, owner) => made,
+            made = self.state.make(wanted) => made,
         }
     }
 
@@ -137,12 +193,16 @@ impl Life {
             biased;
             () = self.state.shutdown.cancelled() => None,
             end = self.creation.seat.over() => Some(end),
+            never = session.keeping.follow(&self.creation.seat) => match never {},
         };
         tracing::info!(session = session.number, ?end, "a session ends");
         if end == Some(End::Closed) {
             self.state.retire(session).await;
         }
         self.state.end(session).await;
+        if end.is_some() {
+            session.keeping.remove().await;
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct OutcomeRequest {
 #[derive(Debug)]
 struct Records {
     waiting: VecDeque<Record>,
+    /// Nothing up to this slot is wanted.
+    acknowledged: Option<Slot>,
     bytes: usize,
     max_bytes: usize,
     sealed: bool,
@@ -57,10 +59,11 @@ struct Record {
 }
 
 impl OutcomeQueue {
-    /// An empty queue that has room until `max_bytes` wait.
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    /// An empty queue that has room until `max_bytes` wait. Its reader has everything up to the given slot.
+    pub(crate) fn after(acknowledged: Option<Slot>, max_bytes: usize) -> Self {
         let records = Records {
             waiting: VecDeque::new(),
+            acknowledged,
             bytes: 0,
             max_bytes,
             sealed: false,
@@ -87,6 +90,11 @@ impl OutcomeQueue {
         self.records.lock().sealed = true;
         self.added.notify_waiters();
         self.acknowledged.notify_waiters();
+    }
+
+    /// The last slot that was acknowledged.
+    pub(crate) fn acknowledged(&self) -> Option<Slot> {
+        self.records.lock().acknowledged
     }
 
     /// Whether another slot may be closed.
@@ -127,6 +135,9 @@ impl OutcomeQueue {
 
 impl Records {
     fn add(&mut self, record: Record) {
+        if self.acknowledged.is_some_and(|slot| record.slot <= slot) {
+            return;
+        }
         self.bytes += record.size();
         self.waiting.push_back(record);
     }
@@ -147,6 +158,7 @@ impl Records {
     }
 
     fn acknowledge(&mut self, slot: Slot) {
+        self.acknowledged = self.acknowledged.max(Some(slot));
         while let Some(record) = self.waiting.pop_front_if(|record| record.slot <= slot) {
             self.bytes -= record.size();
         }
@@ -185,7 +197,7 @@ mod tests {
     }
 
     fn queue(slots: std::ops::RangeInclusive<Slot>) -> OutcomeQueue {
-        let queue = OutcomeQueue::new(20);
+        let queue = OutcomeQueue::after(None, 20);
         slots.for_each(|slot| queue.add(slot, record(&format!("\"{slot:08}\""))));
         queue
     }

@@ -28,6 +28,8 @@ pub(crate) struct Registry {
 struct Known {
     sessions: BTreeMap<SessionId, Registered>,
     creations: BTreeMap<CreateToken, Arc<Creation>>,
+    /// Those that are being restored.
+    expected: BTreeMap<SessionId, (Owner, Arc<Creation>)>,
 }
 
 /// A session, and who may drive it.
@@ -79,7 +81,28 @@ impl Registry {
     /// Makes a session known.
     pub(crate) fn insert(&self, handle: Arc<SessionHandle>, seat: Arc<Seat>, owner: Owner) {
         let id = handle.id;
-        self.lock().sessions.insert(id, Registered { handle, seat, owner });
+        let mut known = self.lock();
+        known.expected.remove(&id);
+        known.sessions.insert(id, Registered { handle, seat, owner });
+    }
+
+    /// Makes known that a session is being restored.
+    pub(crate) fn expect(&self, id: SessionId, owner: Owner, creation: Arc<Creation>) {
+        self.lock().expected.insert(id, (owner, creation));
+    }
+
+    /// A session cannot be restored.
+    pub(crate) fn expect_no_more(&self, id: SessionId) {
+        self.lock().expected.remove(&id);
+    }
+
+    /// The session with this id that is being restored; with an owner, only if it is that one's.
+    pub(crate) fn expected(&self, id: SessionId, owner: Option<&Owner>) -> Option<Arc<Creation>> {
+        let known = self.lock();
+        let (owned_by, creation) = known.expected.get(&id)?;
+        owner
+            .is_none_or(|owner| owner == owned_by)
+            .then(|| Arc::clone(creation))
     }
 
     /// Forgets a session.

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use simulator_api::{AvailableRange, SessionId};
 use tokio::time::timeout;
 
+use crate::durable::Absent;
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::metrics::{ConnectionKind, OpenConnection, Refusal};
@@ -95,8 +96,9 @@ async fn json_rpc(
     request: Request,
 ) -> Response {
     // The body is read for a session that exists only.
-    let Some(session) = session(&state, &id) else {
-        return no_such_session(&state);
+    let session = match session(&state, &id).await {
+        Ok(session) => session,
+        Err(absent) => return not_here(&state, absent),
     };
     traffic.belongs_to(session.meter.key());
     let target = Target::new(session, &state);
@@ -132,8 +134,9 @@ async fn data_channel(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    let Some(session) = session(&state, &id) else {
-        return no_such_session(&state);
+    let session = match session(&state, &id).await {
+        Ok(session) => session,
+        Err(absent) => return not_here(&state, absent),
     };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
@@ -173,9 +176,9 @@ async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> 
     Json(available_ranges(&state.archives))
 }
 
-fn session(state: &State, id: &str) -> Option<Arc<SessionHandle>> {
-    let id: SessionId = id.parse().ok()?;
-    state.registry.get(id)
+async fn session(state: &State, id: &str) -> Result<Arc<SessionHandle>, Absent> {
+    let id = id.parse::<SessionId>().map_err(|_| Absent::Unknown)?;
+    state.session(id).await
 }
 
 fn stopping(state: &State) -> Response {
@@ -189,7 +192,11 @@ fn too_many(state: &State, refusal: Refusal, why: &'static str) -> Response {
 }
 
 /// An unknown, an ended and a foreign session look the same from outside.
-fn no_such_session(state: &State) -> Response {
-    state.metrics.refused(Refusal::UnknownSession);
-    (StatusCode::NOT_FOUND, "no such session\n").into_response()
+fn not_here(state: &State, absent: Absent) -> Response {
+    let (refusal, status) = match absent {
+        Absent::Unknown => (Refusal::UnknownSession, StatusCode::NOT_FOUND),
+        Absent::Coming => (Refusal::NotReady, StatusCode::SERVICE_UNAVAILABLE),
+    };
+    state.metrics.refused(refusal);
+    (status, format!("{absent}\n")).into_response()
 }

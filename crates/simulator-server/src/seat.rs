@@ -98,6 +98,35 @@ impl Seat {
         (seat, lease)
     }
 
+    /// A seat that nobody has yet, and that is kept for a time.
+    pub(crate) fn vacant(window: Duration) -> Arc<Self> {
+        let sitting = Sitting::VacantSince(Instant::now());
+        Arc::new(Self {
+            occupancy: Watched::new(Occupancy { sitting, window }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// A vacant seat is kept as long as if it had become so now.
+    pub(crate) fn renew(&self) {
+        let mut occupancy = self.occupancy.lock();
+        if let Sitting::VacantSince(since) = &mut occupancy.sitting {
+            *since = Instant::now();
+        }
+    }
+
+    /// Waits until nobody drives; for ever, if the session has ended.
+    pub(crate) async fn until_vacant(&self) {
+        let is_vacant = |occupancy: &Occupancy| matches!(occupancy.sitting, Sitting::VacantSince(_)).then_some(());
+        self.occupancy.until(&self.changed, is_vacant).await;
+    }
+
+    /// Waits until somebody drives; for ever, if the session has ended.
+    pub(crate) async fn until_driven(&self) {
+        let is_driven = |occupancy: &Occupancy| matches!(occupancy.sitting, Sitting::Driven(_)).then_some(());
+        self.occupancy.until(&self.changed, is_driven).await;
+    }
+
     /// Takes the seat for a connection. If another one has it, that one is probed, and evicted unless it answers
     /// within `patience`.
     ///

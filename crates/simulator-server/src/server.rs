@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::archives::Archives;
 use crate::clock;
 use crate::config::ServerConfig;
+use crate::durable::{Durability, StateDirectory, StateDirectoryError};
 use crate::housekeeping;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -43,6 +44,9 @@ pub enum BindError {
     /// What was used before cannot be read.
     #[error("the usage of earlier runs is not to be had")]
     Usage(#[from] UsageFileError),
+    /// The state directory cannot be used.
+    #[error("the state directory cannot be used")]
+    State(#[from] StateDirectoryError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}; choose another address or port")]
     Listen {
@@ -70,6 +74,9 @@ impl Server {
     /// [`BindError`] if an archive cannot be opened or the address cannot be listened on.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
         let archives = Archives::open(&config.archives, config.limits.idle_account_bases).await?;
+        let state_dir = config.state_dir.as_deref();
+        let store = state_dir.map(|root| StateDirectory::open(root, config.limits.command_log_bytes));
+        let durability = store.transpose()?.map(|store| Durability::new(Arc::new(store)));
         let cannot_listen = |source| BindError::Listen {
             address: config.listen,
             source,
@@ -98,6 +105,7 @@ impl Server {
             usage,
             metrics,
             data_pool: config.limits.data_pool(),
+            durability,
             limits: config.limits,
             times: config.times,
             shutdown,
@@ -123,7 +131,8 @@ impl Server {
         self.acceptor.is_tls()
     }
 
-    /// Serves until `shutdown` resolves. Then sessions end, control connections are closed with code 1012, and what
+    /// Serves until `shutdown` resolves, beginning with the sessions of the state directory that no other server has.
+    /// Then sessions end, control connections are closed with code 1012, and what
     /// does not end within the time for closing is left behind. Until then `/ready` and everything else that comes is
     /// answered with status 503.
     ///
@@ -132,6 +141,8 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let state = self.state;
         let router = router(Arc::clone(&state));
+        state.adopt_orphans().await;
+        state.tasks.spawn(Arc::clone(&state).watch_orphans());
         state.tasks.spawn(housekeeping::keep(Arc::clone(&state)));
         let stopped = async {
             shutdown.await;

@@ -12,9 +12,11 @@ use uuid::Uuid;
 use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
 use crate::convert::SessionSpec;
+use crate::durable::Durability;
 use crate::handle::{Message, SessionHandle};
 use crate::keys::{Keys, Owner};
 use crate::launch::{Launch, launch};
+use crate::lifetime::Wanted;
 use crate::metrics::{Metrics, Refusal};
 use crate::names::Names;
 use crate::pubsub::DataPool;
@@ -28,6 +30,8 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
     pub(crate) registry: Registry,
     pub(crate) names: Names,
+    /// Where sessions are kept; with none they end with the server.
+    pub(crate) durability: Option<Durability>,
     pub(crate) usage: Usage,
     pub(crate) metrics: Arc<Metrics>,
     /// What all sessions keep for their subscribers.
@@ -45,36 +49,49 @@ impl State {
     ///
     /// # Errors
     /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
-    pub(crate) async fn make(&self, spec: SessionSpec, owner: &Owner) -> Result<Arc<SessionHandle>, BacktestError> {
+    pub(crate) async fn make(&self, wanted: Wanted) -> Result<Arc<SessionHandle>, BacktestError> {
+        let spec = wanted.spec.clone();
         let archive = self
             .archives
             .covering(&spec.range)
             .ok_or_else(|| self.not_held(&spec))?;
         let place = self.registry.place(spec.capacity_wait).await;
         let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
-        let meter = self.session_meter(owner, spec.capacity_wait).await?;
+        let meter = self.session_meter(&wanted.owner, spec.capacity_wait).await?;
         let keyframe = self
             .archives
             .keyframe(archive, *spec.range.start())
             .await
             .map_err(|error| not_loaded(&error))?;
-        launch(Launch {
-            id: new_id(),
+        let id = new_id();
+        let (commands, unfinished) = self.keep(id, &wanted, archive).await?;
+        let session = launch(Launch {
+            id,
             number: self.registry.next_number(),
             spec,
             archive,
             keyframe,
             limits: &self.limits,
             completed_hold: self.times.completed_hold,
+            data_grace: self.times.data_grace,
+            commands,
+            past: None,
+            keeping: unfinished.keeping(),
             place,
             meter,
             data_pool: &self.data_pool,
-        })
-        .await
+        });
+        let session = session.await?;
+        unfinished.finish();
+        Ok(session)
     }
 
     /// A place among the sessions of an owner, and what counts the session's use.
-    async fn session_meter(&self, owner: &Owner, patience: Duration) -> Result<Arc<SessionMeter>, BacktestError> {
+    pub(crate) async fn session_meter(
+        &self,
+        owner: &Owner,
+        patience: Duration,
+    ) -> Result<Arc<SessionMeter>, BacktestError> {
         let meter = self.usage.meter(owner);
         let place = meter.session_place(patience).await;
         let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
@@ -155,6 +172,7 @@ impl State {
         Arc::new(Self {
             archives: Archives::open(&[], 0).await.expect("there is nothing to open"),
             keys,
+            durability: None,
             registry: Registry::new(limits.sessions),
             names: Names::default(),
             usage: usage.expect("there is nothing to read"),

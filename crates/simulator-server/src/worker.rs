@@ -1,7 +1,7 @@
 //! The thread of one session. It owns the engine and does what the [`Session`] says; the network reaches it through
 //! its inbox only, which it looks into between two steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::command_log::{Command, CommandLog, LoggedCommand};
+use crate::command_log::{Command, CommandLog, CommandLogError, LoggedCommand, Point, Progress};
 use crate::convert;
 use crate::discovery::Scout;
 use crate::event_log::EventLog;
@@ -27,6 +27,10 @@ use crate::outcomes::OutcomeQueue;
 use crate::pubsub::DataLog;
 use crate::session::{Changes, Event, EventKind, Order, SendId, Session, Step, Upcoming};
 use crate::usage::{Pause, SessionMeter};
+
+mod repeat;
+
+pub(crate) use repeat::Past;
 
 /// What a session's thread works with.
 pub(crate) struct Worker {
@@ -42,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) data: Arc<DataLog>,
     pub(crate) meter: Arc<SessionMeter>,
     pub(crate) commands: Box<dyn CommandLog>,
+    pub(crate) pace: Pace,
     pub(crate) sends: Sends,
     pub(crate) send_summary: bool,
     /// `completed`, while subscribers have not been sent everything.
@@ -50,6 +55,17 @@ pub(crate) struct Worker {
     pub(crate) completed_hold: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) runtime: Handle,
+}
+
+/// How far a worker is, and whether it goes at its readers' pace.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Steps that have been done.
+    steps: u64,
+    /// What was last written down of how far the session has come.
+    noted: Progress,
+    /// Whether the session does again what it had done before a restart. Its readers had room for that.
+    is_repeating: bool,
 }
 
 /// What is known of the block after the open one.
@@ -72,7 +88,10 @@ pub(crate) struct Held {
 /// Sent transactions that wait for their turn.
 #[derive(Default)]
 pub(crate) struct Sends {
-    waiting: BTreeMap<SendId, (VersionedTransaction, SendReply)>,
+    /// Those that were sent before a restart have nobody who waits for an answer.
+    waiting: BTreeMap<SendId, (VersionedTransaction, Option<SendReply>)>,
+    /// Those that were not executed before a restart, and are not now.
+    withdrawn: BTreeSet<SendId>,
     next: u64,
 }
 
@@ -119,19 +138,30 @@ enum Woken {
 /// Most messages that are taken between two steps, so that reads cannot hold a replay up for ever.
 const MESSAGES_BETWEEN_STEPS: usize = 64;
 
+/// After so many events it is written down how far the session has come.
+const EVENTS_BETWEEN_NOTES: u64 = 64;
+
 impl Worker {
-    /// Works until the session is stopped.
-    pub(crate) fn run(mut self) {
-        // Whoever looks at a session finds an open slot, until it is completed: messages wait for the first one.
+    /// Opens the first slot. Whoever looks at a session finds an open slot, until it is completed: messages wait for
+    /// this one.
+    pub(crate) fn begin(&mut self) {
         self.open_slot();
         self.publish();
+    }
+
+    /// Works until the session is stopped.
+    pub(crate) fn run(mut self) {
+        self.work();
+        self.note();
+    }
+
+    fn work(&mut self) {
         while !self.stop.is_cancelled() {
             for _ in 0..MESSAGES_BETWEEN_STEPS {
                 let Ok(message) = self.inbox.try_recv() else { break };
                 self.take(message);
             }
             let need = self.step();
-            self.publish();
             self.meter.pauses(need.and_then(Need::pause));
             if let Some(need) = need
                 && !self.wait(need)
@@ -141,12 +171,24 @@ impl Worker {
         }
     }
 
-    /// Does one step, or says what is needed for it.
+    /// Does one step, or says what is needed for it, and tells the client what has happened.
     fn step(&mut self) -> Option<Need> {
+        let need = self.try_step();
+        if need.is_none() {
+            self.pace.steps += 1;
+        }
+        self.publish();
+        if need == Some(Need::Message) {
+            self.events.stands();
+        }
+        need
+    }
+
+    fn try_step(&mut self) -> Option<Need> {
         if self.held.is_some() {
             return Some(Need::Drained);
         }
-        if !self.events.has_room() {
+        if !self.pace.is_repeating && !self.events.has_room() {
             return Some(Need::EventRoom);
         }
         match self.session.next_step() {
@@ -159,13 +201,23 @@ impl Worker {
                 Ok(()) => self.session.batch_done(),
                 Err(error) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
             },
-            Step::CloseSlot if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) => {
-                return Some(Need::OutcomeRoom);
-            }
-            Step::CloseSlot if !self.data.has_room() => return Some(Need::DataRoom),
-            Step::CloseSlot => self.next_slot(),
+            Step::CloseSlot => match self.lacking_room() {
+                Some(need) => return Some(need),
+                None => self.next_slot(),
+            },
         }
         None
+    }
+
+    /// What another slot has no room in.
+    fn lacking_room(&self) -> Option<Need> {
+        if self.pace.is_repeating {
+            None
+        } else if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) {
+            Some(Need::OutcomeRoom)
+        } else {
+            (!self.data.has_room()).then_some(Need::DataRoom)
+        }
     }
 
     /// Closes the open slot and opens the next one, if there is one. No message is taken in between.
@@ -236,22 +288,33 @@ impl Worker {
         let Some((transaction, reply)) = self.sends.waiting.remove(&id) else {
             return;
         };
-        if reply.is_closed() {
-            return self.withdraw(id);
+        let is_gone = reply.as_ref().is_some_and(SendReply::is_closed);
+        if self.sends.withdrawn.contains(&id) || is_gone && self.withdraw(id) {
+            return;
         }
         let sent = self.executor.inject(transaction).map_err(ChangeError::from);
-        // Whoever sent it may have gone meanwhile; it was executed all the same.
-        drop(reply.send(sent));
+        if let Some(reply) = reply {
+            // Whoever sent it may have gone meanwhile; it was executed all the same.
+            drop(reply.send(sent));
+        }
     }
 
-    /// A transaction whose sender has been told that it failed is not executed.
-    fn withdraw(&mut self, id: SendId) {
-        if let Err(error) = self.write_down(Command::Withdraw(id)) {
-            tracing::warn!(%error, "a withdrawn transaction was not written down");
+    /// A transaction whose sender has been told that it failed is not executed, if that can be written down: what is not
+    /// written down is executed after a restart.
+    fn withdraw(&mut self, id: SendId) -> bool {
+        let written = self.write_down(Command::Withdraw(id));
+        if let Err(error) = &written {
+            tracing::warn!(%error, "a transaction that nobody waits for is executed all the same");
         }
+        written.is_ok()
     }
 
     fn fail(&mut self, error: BacktestError) {
+        if !self.pace.is_repeating
+            && let Err(error) = self.write_down(Command::Fail(error.clone()))
+        {
+            tracing::warn!(%error, "the failure of a session was not written down");
+        }
         self.session.fail(error);
         self.sends.waiting.clear();
     }
@@ -259,6 +322,7 @@ impl Worker {
     /// Takes a message. What changes the session is written down before it is applied; a change whose sender has gone
     /// is not made, because it was told that nobody answered.
     fn take(&mut self, message: Message) {
+        self.session.settle();
         match message {
             Message::Order(order) => self.take_order(order),
             Message::Reject { request, error } => self.take_rejected(request, error),
@@ -287,28 +351,28 @@ impl Worker {
         }
         match self.write_down(Command::Order(order.clone())) {
             Ok(()) => self.session.order(order),
-            Err(error) => {
-                let error = BacktestError::InvalidRequest {
-                    error: error.to_string(),
-                };
-                self.session.reject(order.request().cloned(), error);
-            }
+            Err(error) => self.answer(order.request().cloned(), invalid(&error)),
         }
     }
 
-    /// A request that cannot be carried out is answered even if it cannot be written down.
     fn take_rejected(&mut self, request: Option<RequestId>, error: BacktestError) {
         if self.session.is_repeated(request.as_ref()) {
             return;
         }
         let (logged_request, logged_error) = (request.clone(), error.clone());
-        if let Err(error) = self.write_down(Command::Reject {
+        match self.write_down(Command::Reject {
             request: logged_request,
             error: logged_error,
         }) {
-            tracing::warn!(%error, "a rejected request was not written down");
+            Ok(()) => self.session.reject(request, error),
+            Err(_) => self.answer(request, error),
         }
-        self.session.reject(request, error);
+    }
+
+    /// A request that cannot be written down is answered all the same, but not by an event: those are numbered, and
+    /// would have other numbers after a restart.
+    fn answer(&self, request: Option<RequestId>, error: BacktestError) {
+        self.events.notice(request, error);
     }
 
     /// The number of an event depends on every command before it, this one included.
@@ -326,11 +390,12 @@ impl Worker {
         let id = SendId(self.sends.next);
         let taken = self
             .write_down(Command::Send(id, transaction.clone()))
-            .and_then(|()| self.session.send(id).map_err(ChangeError::from));
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(self.session.send(id)?));
         match taken {
             Ok(()) => {
                 self.sends.next += 1;
-                self.sends.waiting.insert(id, (transaction, reply));
+                self.sends.waiting.insert(id, (transaction, Some(reply)));
             }
             Err(error) => drop(reply.send(Err(error))),
         }
@@ -346,9 +411,32 @@ impl Worker {
         self.seal();
     }
 
-    fn write_down(&mut self, command: Command) -> Result<(), ChangeError> {
-        let position = self.session.position();
-        Ok(self.commands.append(LoggedCommand { position, command })?)
+    fn write_down(&mut self, command: Command) -> Result<(), CommandLogError> {
+        self.note();
+        let at = self.point();
+        self.commands.append(LoggedCommand { at, command })
+    }
+
+    fn point(&self) -> Point {
+        Point {
+            steps: self.pace.steps,
+            events: self.session.told(),
+        }
+    }
+
+    /// Writes down how far the session has come.
+    fn note(&mut self) {
+        let (reached, read) = self.events.reach();
+        let progress = Progress {
+            reached: reached.0,
+            read: read.0,
+            outcomes: self.outcomes.as_ref().and_then(|outcomes| outcomes.acknowledged()),
+            data: self.data.needed(),
+        };
+        if progress != self.pace.noted {
+            self.commands.note(progress);
+            self.pace.noted = progress;
+        }
     }
 
     /// Tells the client what has happened.
@@ -361,6 +449,10 @@ impl Worker {
                 self.decided(&response);
             }
             self.events.append(event.request, response);
+        }
+        let reached = self.events.reach().0;
+        if !self.pace.is_repeating && reached.0 >= self.pace.noted.reached + EVENTS_BETWEEN_NOTES {
+            self.note();
         }
     }
 
@@ -463,6 +555,12 @@ fn refusal(execution: &Execution) -> Option<String> {
 pub(crate) fn advance_failed(slot: Slot, error: &dyn std::error::Error) -> BacktestError {
     BacktestError::AdvanceSlotFailed {
         slot,
+        error: error.to_string(),
+    }
+}
+
+fn invalid(error: &CommandLogError) -> BacktestError {
+    BacktestError::InvalidRequest {
         error: error.to_string(),
     }
 }

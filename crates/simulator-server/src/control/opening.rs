@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use simulator_api::{AttachBacktestSessionRequest, BacktestError};
+use tokio::time::timeout;
 
 use super::phase::Drive;
+use crate::durable::Absent;
 use crate::event_log::{CursorError, Resumption};
 use crate::keys::Owner;
 use crate::lifetime::{Begun, Wanted};
@@ -56,7 +58,7 @@ impl Opener {
     /// Takes a session over. Unknown, ended and foreign ones look the same.
     ///
     /// # Errors
-    /// `sessionNotFound`; `sessionOwnershipBusy` while another connection drives it; `invalidRequest` if the events
+    /// `sessionNotFound`; `sessionOwnershipBusy` while another connection drives it or it is being restored; `invalidRequest` if the events
     /// after the cursor are not kept any more.
     pub(super) async fn attach(
         self,
@@ -66,11 +68,18 @@ impl Opener {
         let not_found = || BacktestError::SessionNotFound {
             session_id: attach.session_id.to_string(),
         };
-        let registered = self.state.registry.owned(attach.session_id, &owner);
-        let (session, seat) = registered.ok_or_else(|| {
-            self.state.metrics.refused(Refusal::UnknownSession);
-            not_found()
+        let registered = self.state.owned_session(attach.session_id, &owner).await;
+        let (session, seat) = registered.map_err(|absent| match absent {
+            Absent::Unknown => {
+                self.state.metrics.refused(Refusal::UnknownSession);
+                not_found()
+            }
+            Absent::Coming => is_coming(),
         })?;
+        let caught_up = session.events.caught_up(attach.last_sequence);
+        timeout(self.state.times.probe_limit, caught_up)
+            .await
+            .map_err(|_| is_coming())?;
         // Nobody is evicted for a cursor that is of no use.
         session.events.check(attach.last_sequence).map_err(refused)?;
         let claimed = seat.claim(&self.driver, self.state.times.probe_limit).await;
@@ -86,6 +95,12 @@ impl Opener {
 fn is_busy(error: ClaimError) -> BacktestError {
     BacktestError::SessionOwnershipBusy {
         reason: error.to_string(),
+    }
+}
+
+fn is_coming() -> BacktestError {
+    BacktestError::SessionOwnershipBusy {
+        reason: Absent::Coming.to_string(),
     }
 }
 

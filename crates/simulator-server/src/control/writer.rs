@@ -129,7 +129,7 @@ impl Writer {
         let Some(delivery) = &mut self.delivery else {
             return Ok(());
         };
-        event.replayed = sequence <= delivery.replayed_to;
+        event.replayed = event.seq_id.is_some() && sequence <= delivery.replayed_to;
         delivery.sent = sequence;
         self.unasked.events += 1;
         self.unasked.bytes += self.text(&event).await?;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::archives::Archives;
+use crate::command_log::MemoryCommandLog;
 use crate::config::Times;
 use crate::event_log::Sequence;
 use crate::outcomes::OutcomeRequest;
@@ -66,6 +67,10 @@ impl Sample {
             keyframe,
             limits,
             completed_hold: Times::default().completed_hold,
+            data_grace: Times::default().data_grace,
+            commands: Box::new(MemoryCommandLog::new(limits.command_log_bytes)),
+            past: None,
+            keeping: Keeping::default(),
             place,
             meter: SessionMeter::alone(),
             data_pool: &limits.data_pool(),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use simulator_archive::model::Slot;
 use tokio::sync::Notify;
 
 use super::cache::Cache;
@@ -86,6 +87,19 @@ impl DataLog {
     pub(crate) fn end(&self) {
         self.change(Slots::end);
         self.read.notify_waiters();
+    }
+
+    /// The first slot that is kept for a connection that has not been sent all of it.
+    pub(crate) fn needed(&self) -> Option<Slot> {
+        self.slots.lock().needed()
+    }
+
+    /// Keeps what comes from this slot on as for a lost connection, until this is dropped or another reader begins there.
+    pub(crate) fn expect_back(self: &Arc<Self>, slot: Slot) -> Option<Reader> {
+        let reader = Reader::new(self)?;
+        reader.hold(Some(Position { slot, entry: 0 }));
+        reader.lose();
+        Some(reader)
     }
 
     /// Whether another slot may be added.

@@ -369,7 +369,7 @@ impl Slots {
 
     /// Forgets the oldest slots that do not fit and that nobody reads. The newest one stays.
     pub(super) fn forget(&mut self) {
-        let needed = self.readers.values().flatten().map(|position| position.slot).min();
+        let needed = self.needed();
         let is_needed = |slot: Slot| needed.is_some_and(|needed| slot >= needed);
         while self.bytes > self.allowed && self.slots.len() > 1 {
             let Some(oldest) = self.slots.pop_front_if(|oldest| !is_needed(oldest.head.slot)) else {
@@ -378,6 +378,11 @@ impl Slots {
             self.bytes -= oldest.bytes;
             self.forgotten = Some(oldest.head.slot);
         }
+    }
+
+    /// The first slot that a reader still has to read.
+    pub(super) fn needed(&self) -> Option<Slot> {
+        self.readers.values().flatten().map(|position| position.slot).min()
     }
 
     fn begin(&self, start: Start) -> Result<Begin, StartError> {

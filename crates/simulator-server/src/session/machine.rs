@@ -9,7 +9,7 @@ use super::goal::{AtEnd, Goal, OpenSlot};
 use super::lookout::Lookout;
 use super::requests::SeenRequests;
 use super::run::{Progress, Run};
-use super::step::MAX_WAITING_SENDS;
+use super::step::{Due, MAX_WAITING_SENDS};
 use super::{Applied, Event, EventKind, Order, Position, SendId, SendRefusal, Start, Step, Stop, Upcoming};
 
 /// One session.
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     /// What the client was told when the session last began to wait.
     last_stop: Option<EventKind>,
     events: VecDeque<Event>,
+    /// How many events there were in all.
+    told: u64,
 }
 
 /// Where a session is.
@@ -59,6 +61,7 @@ impl Session {
             seen: SeenRequests::default(),
             last_stop: None,
             events: VecDeque::new(),
+            told: 0,
         }
     }
 
@@ -112,11 +115,35 @@ impl Session {
     /// What to do next. Asking again without a report gives the same answer, except that changes and sent
     /// transactions are handed out once.
     pub(crate) fn next_step(&mut self) -> Step {
-        loop {
-            if let Some(step) = self.advance() {
-                return step;
+        match self.settled() {
+            Due::OpenSlot => Step::OpenSlot,
+            Due::Apply => {
+                let changes = self.run.as_mut().and_then(|run| run.changes.take());
+                changes.map_or(Step::Wait, Step::Apply)
             }
+            Due::Send => self.sends.pop_front().map_or(Step::Wait, Step::Send),
+            Due::ExecuteBatch => Step::ExecuteBatch,
+            Due::Peek => Step::Peek,
+            Due::CloseSlot => Step::CloseSlot,
+            Due::Wait => Step::Wait,
+            Due::Over => Step::Over,
         }
+    }
+
+    /// Goes as far as it can without a step. What a command leads to depends on that, so that it is done before every
+    /// command: then it does not depend on when the next step was asked for.
+    pub(crate) fn settle(&mut self) {
+        self.settled();
+    }
+
+    /// How many events there were, taken or not.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Whether nothing is ever executed any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.place, Place::Completed | Place::Over)
     }
 
     /// The oldest event that has not been taken yet.
@@ -195,24 +222,27 @@ impl Session {
         }
     }
 
-    fn advance(&mut self) -> Option<Step> {
-        match (&mut self.place, &mut self.run) {
-            (Place::Over, _) => Some(Step::Over),
-            (Place::Completed, _) => Some(Step::Wait),
-            (Place::BeforeFirst | Place::Between(_), _) => Some(Step::OpenSlot),
-            (Place::Open(_), None) => Some(self.sends.pop_front().map_or(Step::Wait, Step::Send)),
+    fn settled(&mut self) -> Due {
+        loop {
+            if let Some(due) = self.advance() {
+                return due;
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Option<Due> {
+        match (&self.place, &self.run) {
+            (Place::Over, _) => Some(Due::Over),
+            (Place::Completed, _) => Some(Due::Wait),
+            (Place::BeforeFirst | Place::Between(_), _) => Some(Due::OpenSlot),
+            (Place::Open(_), None) => Some(self.send_or(Due::Wait)),
             (Place::Open(open), Some(run)) => {
                 // What was sent before the order comes before the order's own changes.
-                if open.notified
-                    && run.progress == Progress::Begun
-                    && let Some(send) = self.sends.pop_front()
-                {
-                    return Some(Step::Send(send));
-                }
-                if let Some(changes) = run.changes.take() {
-                    return Some(Step::Apply(changes));
-                }
-                if !open.notified {
+                if open.notified && run.progress == Progress::Begun && !self.sends.is_empty() {
+                    Some(Due::Send)
+                } else if run.changes.is_some() {
+                    Some(Due::Apply)
+                } else if !open.notified {
                     self.advance_inside()
                 } else {
                     self.advance_at_end()
@@ -221,8 +251,13 @@ impl Session {
         }
     }
 
+    /// What was sent comes first.
+    fn send_or(&self, otherwise: Due) -> Due {
+        if self.sends.is_empty() { otherwise } else { Due::Send }
+    }
+
     /// One step in a slot whose historical transactions are not all applied.
-    fn advance_inside(&mut self) -> Option<Step> {
+    fn advance_inside(&mut self) -> Option<Due> {
         let (Place::Open(open), Some(run)) = (&self.place, &self.run) else {
             return None;
         };
@@ -238,18 +273,18 @@ impl Session {
 
     /// One step of a run before an announced batch that its client has not answered. It waits as a session without a
     /// run does, but the client has not been told: it may be writing its answer.
-    fn advance_held(&mut self) -> Option<Step> {
+    fn advance_held(&mut self) -> Option<Due> {
         match self.queued.take() {
             Some(order) => {
                 self.answer(order);
                 None
             }
-            None => Some(self.sends.pop_front().map_or(Step::Wait, Step::Send)),
+            None => Some(self.send_or(Due::Wait)),
         }
     }
 
     /// One step of a run that goes on in a slot.
-    fn execute_inside(&mut self) -> Option<Step> {
+    fn execute_inside(&mut self) -> Option<Due> {
         let (Place::Open(open), Some(run)) = (&mut self.place, &mut self.run) else {
             return None;
         };
@@ -260,7 +295,7 @@ impl Session {
             return None;
         }
         if open.next_batch < open.batches {
-            return Some(Step::ExecuteBatch);
+            return Some(Due::ExecuteBatch);
         }
         open.notified = true;
         run.goal.count_block();
@@ -270,13 +305,13 @@ impl Session {
     }
 
     /// One step in a slot whose historical transactions have all been applied.
-    fn advance_at_end(&mut self) -> Option<Step> {
+    fn advance_at_end(&mut self) -> Option<Due> {
         let (Place::Open(open), Some(run)) = (&self.place, &self.run) else {
             return None;
         };
         match run.goal.at_end(open, self.end) {
-            AtEnd::AskUpcoming => Some(Step::Peek),
-            AtEnd::Close => Some(self.sends.pop_front().map_or(Step::CloseSlot, Step::Send)),
+            AtEnd::AskUpcoming => Some(Due::Peek),
+            AtEnd::Close => Some(self.send_or(Due::CloseSlot)),
             AtEnd::Stop => {
                 self.finish_run();
                 None
@@ -363,6 +398,7 @@ impl Session {
         if matches!(kind, EventKind::Ready | EventKind::Paused(_)) {
             self.last_stop = Some(kind.clone());
         }
+        self.told += 1;
         self.events.push_back(Event { request, kind });
     }
 }

@@ -46,6 +46,19 @@ pub(crate) enum Step {
     Over,
 }
 
+/// What a session is about to have done: a [`Step`] that has not been handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    OpenSlot,
+    Apply,
+    Send,
+    ExecuteBatch,
+    Peek,
+    CloseSlot,
+    Wait,
+    Over,
+}
+
 /// Names a transaction that waits to be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SendId(pub(crate) u64);

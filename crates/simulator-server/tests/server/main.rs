@@ -17,6 +17,7 @@ mod managed;
 mod operation;
 mod options;
 mod pubsub;
+mod restart;
 mod searches;
 mod simulations;
 mod support;

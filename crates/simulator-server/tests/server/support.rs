@@ -231,6 +231,14 @@ impl Control {
         }
     }
 
+    /// The data channel of a session.
+    pub(crate) fn rpc(&self, id: &str) -> Rpc {
+        Rpc {
+            url: format!("http://{}/backtest/{id}", self.address),
+            client: reqwest::Client::new(),
+        }
+    }
+
     /// Asks for a session, and returns the answer.
     pub(crate) async fn attach(&mut self, id: &str, last_sequence: Option<u64>) -> Value {
         let params = json!({"session_id": id, "last_sequence": last_sequence});
