@@ -38,6 +38,8 @@ pub(crate) struct Usage {
     defaults: OwnLimits,
     book: Mutex<Book>,
     file: Option<UsageFile>,
+    /// Held while the file is written: the last save has to be the last.
+    saving: Mutex<()>,
 }
 
 impl Usage {
@@ -65,6 +67,7 @@ impl Usage {
             defaults,
             book: Mutex::new(book),
             file,
+            saving: Mutex::default(),
         })
     }
 
@@ -110,6 +113,7 @@ impl Usage {
     /// # Errors
     /// [`UsageFileError`] if the file cannot be written. It is written the next time, then.
     pub(crate) fn save(&self, now: DateTime<Utc>) -> Result<(), UsageFileError> {
+        let _saving = lock(&self.saving);
         self.collect(now);
         let Some(file) = &self.file else { return Ok(()) };
         let Some(text) = lock(&self.book).unsaved() else {
