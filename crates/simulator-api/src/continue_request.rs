@@ -41,6 +41,25 @@ impl ContinueParams {
     }
 }
 
+impl ContinueToParams {
+    /// Stops at the end of this slot.
+    pub fn slot_end(slot: u64) -> Self {
+        Self {
+            slot,
+            batch_index: None,
+            request_id: None,
+        }
+    }
+
+    /// Stops right before this batch of the slot.
+    pub fn before_batch(slot: u64, batch_index: u32) -> Self {
+        Self {
+            batch_index: Some(batch_index),
+            ..Self::slot_end(slot)
+        }
+    }
+}
+
 impl Default for ContinueParams {
     fn default() -> Self {
         Self {

@@ -53,11 +53,7 @@ async fn step_through(session: &mut ManagedBacktestSession, account: &Address) -
                     "slot {}, batch {}: transactions {:?}",
                     batch.slot, batch.batch_index, batch.transaction_indices
                 );
-                let before_it = ContinueToParams {
-                    slot: batch.slot,
-                    batch_index: Some(batch.batch_index),
-                    request_id: None,
-                };
+                let before_it = ContinueToParams::before_batch(batch.slot, batch.batch_index);
                 session.send_continue_to(before_it).await?;
             }
             // The next announcement follows, or "ready" if there is none in sight.
