@@ -219,6 +219,17 @@ async fn accounts_are_read_as_base64() {
     assert_eq!(params[1]["encoding"], "base64");
 }
 
+/// The least that has the form of a program: a header and one segment, which is empty.
+fn new_code() -> Vec<u8> {
+    let mut elf = vec![0; 120];
+    elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    // A shared object for SBPF, with its segments behind the header.
+    elf[16..20].copy_from_slice(&[3, 0, 7, 1]);
+    elf[32] = 64;
+    elf[56] = 1;
+    elf
+}
+
 #[tokio::test]
 async fn a_program_keeps_its_authority_and_never_loses_lamports() {
     let programdata = Address::new_from_array([3; 32]);
@@ -233,7 +244,7 @@ async fn a_program_keeps_its_authority_and_never_loses_lamports() {
         result(4, &json!(50)),
     ])
     .await;
-    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), b"new")
+    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), &new_code())
         .await
         .unwrap();
     let (address, account) = accounts.iter().next().unwrap();
@@ -243,12 +254,12 @@ async fn a_program_keeps_its_authority_and_never_loses_lamports() {
         &49u64.to_le_bytes(),
         &[1],
         authority.as_ref(),
-        b"new",
+        &new_code(),
     ]
     .concat();
     assert_eq!(account.data.decode().unwrap(), expected);
     let seen = server.await.unwrap();
-    assert_eq!(seen[2].json()["params"], json!([48]));
+    assert_eq!(seen[2].json()["params"], json!([45 + new_code().len()]));
 }
 
 #[tokio::test]
@@ -258,7 +269,7 @@ async fn a_program_of_an_older_loader_is_replaced_in_place() {
         result(2, &json!(70)),
     ])
     .await;
-    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), b"new")
+    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), &new_code())
         .await
         .unwrap();
     let (address, account) = accounts.iter().next().unwrap();
@@ -266,7 +277,7 @@ async fn a_program_of_an_older_loader_is_replaced_in_place() {
         (accounts.len(), *address, account.lamports, account.executable),
         (1, PROGRAM, 70, true)
     );
-    assert_eq!(account.data.decode().unwrap(), b"new");
+    assert_eq!(account.data.decode().unwrap(), new_code());
     server.await.unwrap();
 }
 
@@ -281,7 +292,7 @@ async fn a_program_that_is_not_there_is_made() {
         result(5, &json!(70)),
     ])
     .await;
-    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), b"new")
+    let accounts = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), &new_code())
         .await
         .unwrap();
     let program = &accounts.0[&PROGRAM];
@@ -299,14 +310,25 @@ async fn a_program_that_is_not_there_is_made() {
 async fn what_is_not_a_program_is_not_replaced() {
     let wallet = account("", "11111111111111111111111111111111", 1);
     let (rpc, server) = endpoint(vec![result(1, &wallet)]).await;
-    let error = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), b"new")
+    let error = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), &new_code())
         .await
         .unwrap_err();
     assert!(
         matches!(error, ProgramModError::NotAProgram { address, .. } if address == PROGRAM),
         "{error:?}"
     );
-    let error = modify_program_via_rpc(&rpc, "nonsense", b"new").await.unwrap_err();
+    let error = modify_program_via_rpc(&rpc, "nonsense", &new_code()).await.unwrap_err();
     assert!(matches!(error, ProgramModError::InvalidProgramId { .. }), "{error:?}");
+    let cut = &new_code()[..100];
+    let error = modify_program_via_rpc(&rpc, &PROGRAM.to_string(), cut)
+        .await
+        .unwrap_err();
+    let ProgramModError::InvalidElf { source } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        source.to_string(),
+        "it was cut off: its program header table ends at byte 120, and the file has 100"
+    );
     server.await.unwrap();
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use simulator_client::{ElfError, check_elf};
 use solana_pubkey::{ParsePubkeyError, Pubkey};
 use thiserror::Error;
 
@@ -19,8 +20,12 @@ pub(crate) enum InputError {
         #[source]
         source: io::Error,
     },
-    #[error("{} is not an ELF file; give the program as `cargo build-sbf` writes it", path.display())]
-    NotElf { path: PathBuf },
+    #[error("{} cannot be loaded as a program", path.display())]
+    Program {
+        path: PathBuf,
+        #[source]
+        source: ElfError,
+    },
     #[error("{} is not an account as `solana account --output json` writes it", path.display())]
     Account {
         path: PathBuf,
@@ -66,11 +71,11 @@ pub(crate) struct AccountFile {
 /// Reads a program.
 pub(crate) fn program(path: &Path) -> Result<Vec<u8>, InputError> {
     let bytes = read(path)?;
-    if bytes.starts_with(b"\x7fELF") {
-        Ok(bytes)
-    } else {
-        Err(InputError::NotElf { path: path.to_owned() })
-    }
+    check_elf(&bytes).map_err(|source| InputError::Program {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(bytes)
 }
 
 /// Reads an account.
@@ -219,9 +224,18 @@ mod tests {
 
     #[test]
     fn program_is_an_elf_file() {
-        let (_directory, path) = file(b"\x7fELF...");
-        assert_eq!(program(&path).expect("an ELF file"), b"\x7fELF...");
-        let (_directory, path) = file(b"#!/bin/sh");
-        assert!(matches!(program(&path), Err(InputError::NotElf { .. })));
+        for (content, expected) in [
+            (&b"#!/bin/sh"[..], "it is not an ELF file"),
+            (
+                b"\x7fELF...",
+                "it was cut off: its header ends at byte 64, and the file has 7",
+            ),
+        ] {
+            let (_directory, path) = file(content);
+            let Err(InputError::Program { source, .. }) = program(&path) else {
+                panic!("{content:?}")
+            };
+            assert!(source.to_string().starts_with(expected), "{source}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use simulator_testkit::edit;
 
-use crate::support::{Outcome, Workspace};
+use crate::support::{Outcome, Workspace, elf};
 
 fn run(workspace: &Workspace, args: &[&str]) -> Outcome {
     workspace.sim(&[&["run"], args].concat())
@@ -149,6 +149,17 @@ fn program_file_is_none() {
     workspace.write("program.so", "#!/bin/sh");
     let change = "11111111111111111111111111111111=program.so";
     insta::assert_snapshot!(run(&workspace, &["--archive", "archive", "--program-so", change]));
+}
+
+#[test]
+fn program_file_is_cut_off() {
+    let workspace = Workspace::with_archive();
+    let token = elf("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+    std::fs::write(workspace.path("program.so"), &token[..10_000]).expect("written");
+    let change = "11111111111111111111111111111111=program.so";
+    let outcome = run(&workspace, &["--archive", "archive", "--program-so", change]);
+    let because = "error: program.so cannot be loaded as a program\n  because: it was cut off: ";
+    assert!(outcome.to_string().contains(because), "{outcome}");
 }
 
 #[test]

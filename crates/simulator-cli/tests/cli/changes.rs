@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Workspace;
+use crate::support::{Workspace, elf};
 
 const SYSTEM: &str = "11111111111111111111111111111111";
+const TOKEN: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
 /// The noop of the upgradeable loader in the sample is not needed: a new program is made.
 const NEW_PROGRAM: &str = "Sim1111111111111111111111111111111111111111";
 
@@ -42,7 +43,7 @@ fn an_account_is_replaced_from_the_first_slot() {
 #[test]
 fn a_program_is_replaced_from_the_first_slot() {
     let workspace = Workspace::with_archive();
-    workspace.write("program.so", "\x7fELF that the loader will not take");
+    std::fs::write(workspace.path("program.so"), elf(TOKEN)).expect("written");
     let change = format!("{NEW_PROGRAM}=program.so");
     let report = run(&workspace, &["--program-so", &change, "--dump-accounts", "dump.jsonl"]);
     assert_eq!(report["summary"]["matched"], 478, "nobody uses the program");

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use simulator_client::injection::PROGRAM_DATA_HEADER_LEN;
 use simulator_testkit::{accounts, paths};
 
-use crate::support::{Outcome, RunningServer, Workspace, text};
+use crate::support::{Outcome, RunningServer, Workspace, elf, text};
 
 const MEMO: &str = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr";
 const MEMO_4: &str = "Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH";
@@ -288,14 +287,6 @@ fn diffs_of(row: &Value, program: &str) -> Vec<String> {
         format!("{slot},{index},{signature},{program},{address},{before},{after},{len_before},{len_after}")
     });
     lines.collect()
-}
-
-/// The code of a program of the sample, which keeps it in a second account.
-fn elf(program: &str) -> Vec<u8> {
-    let dump = accounts::read(&paths::sample("agave-small").join("accounts-start.jsonl.gz")).expect("a dump");
-    let program = &dump[&program.parse().expect("an address")];
-    let programdata: [u8; 32] = program.data[4..].try_into().expect("an address");
-    dump[&programdata.into()].data[PROGRAM_DATA_HEADER_LEN..].to_vec()
 }
 
 fn number(text: &str) -> u64 {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use simulator_testkit::{edit, paths};
+use simulator_client::injection::PROGRAM_DATA_HEADER_LEN;
+use simulator_testkit::{accounts, edit, paths};
 use tempfile::TempDir;
 
 /// A directory of its own for one test, in which the binary runs. Relative paths keep what it prints the same
@@ -213,4 +214,12 @@ pub(crate) fn signal(child: &Child, name: &str) {
         .args([format!("-{name}"), child.id().to_string()])
         .status();
     assert!(status.expect("kill runs").success());
+}
+
+/// The code of a program of the sample, which keeps it in a second account.
+pub(crate) fn elf(program: &str) -> Vec<u8> {
+    let dump = accounts::read(&paths::sample("agave-small").join("accounts-start.jsonl.gz")).expect("a dump");
+    let program = &dump[&program.parse().expect("an address")];
+    let programdata: [u8; 32] = program.data[4..].try_into().expect("an address");
+    dump[&programdata.into()].data[PROGRAM_DATA_HEADER_LEN..].to_vec()
 }

@@ -8,6 +8,7 @@ use solana_address::error::ParseAddressError;
 use thiserror::Error;
 
 use super::PROGRAM_DATA_HEADER_LEN;
+use super::elf::{ElfError, check_elf};
 use super::program_data::{
     PROGRAM_LEN, UPGRADEABLE_LOADER, account, build_program_injection, derive_programdata, program_bytes,
     read_authority, read_program,
@@ -39,6 +40,13 @@ pub enum ProgramModError {
         #[source]
         source: ParseAddressError,
     },
+    /// The new code is no program that a Solana runtime can load.
+    #[error("the new code cannot be loaded")]
+    InvalidElf {
+        /// What is wrong with it.
+        #[from]
+        source: ElfError,
+    },
     /// The account at that address is not a program that can be replaced.
     #[error("{address} is not a program: the account is owned by {owner}")]
     NotAProgram {
@@ -61,7 +69,7 @@ pub enum ProgramModError {
 /// A program of the upgradeable loader gets a new ProgramData account, with the authority of the old one. A program
 /// of an older loader gets a new program account. Where there is no program yet, both accounts of a new one are made.
 /// Balances are never lowered, and always suffice for the rent exemption. A question that fails for a passing reason
-/// is asked again, up to ten times.
+/// is asked again, up to ten times. Nothing is asked if [`check_elf`] refuses the code.
 ///
 /// # Errors
 ///
@@ -75,6 +83,7 @@ pub async fn modify_program_via_rpc(
         id: program_id.to_owned(),
         source,
     })?;
+    check_elf(elf)?;
     let session = Session { rpc };
     match session.account(&program_id).await? {
         None => session.new_program(program_id, elf).await,
