@@ -6,7 +6,7 @@ use bon::Builder;
 use simulator_api::replay::OutcomeDetail;
 use simulator_api::{
     AgentParams, Capability, CreateBacktestSessionRequest, CreateSessionParams, DiagnosticProbe, DiscoveryFilter,
-    FeatureSelection, RerouteParams, SessionName,
+    FeatureSelection, RerouteParams, ScheduledAction, SessionName,
 };
 use solana_address::Address;
 
@@ -55,8 +55,8 @@ pub struct CreateSession {
     /// Whether only the states of accounts are replayed and no transaction is executed.
     #[builder(default)]
     pub replay_account_state: bool,
-    /// Scheduled actions as they travel: base64 of zstd of a JSON array of
-    /// [`ScheduledAction`](simulator_api::ScheduledAction).
+    /// Scheduled actions as they travel: base64 of zstd of a JSON array of [`ScheduledAction`].
+    /// [`schedule`](CreateSession::schedule) packs them.
     #[builder(into)]
     pub actions: Option<String>,
     /// Rerouting of swaps.
@@ -86,6 +86,14 @@ impl CreateSession {
     #[must_use]
     pub fn add_signer_filter(mut self, signer: Address) -> Self {
         self.signer_filter.insert(signer);
+        self
+    }
+
+    /// Has the session run these actions by itself, in place of those that it was to run.
+    /// [`subscribe_actions`](crate::subscribe_actions) tells what they led to.
+    #[must_use]
+    pub fn schedule(mut self, actions: &[ScheduledAction]) -> Self {
+        self.actions = (!actions.is_empty()).then(|| ScheduledAction::pack_all(actions));
         self
     }
 
@@ -213,6 +221,24 @@ mod tests {
             ..create
         };
         assert_eq!(token(&named), "mine");
+    }
+
+    #[test]
+    fn actions_are_packed() {
+        let base = CreateSession::builder().start_slot(1).end_slot(2).build();
+        let action = ScheduledAction::simulate(simulator_api::ActionAnchor::after_slots(&[2]), &["AQID"]);
+        let packed = base
+            .clone()
+            .schedule(std::slice::from_ref(&action))
+            .into_params()
+            .unwrap()
+            .actions;
+        let mut budget = simulator_api::UnpackBudget::new(10_000);
+        assert_eq!(
+            ScheduledAction::unpack_all(&packed.unwrap(), &mut budget).unwrap(),
+            [action]
+        );
+        assert_eq!(base.schedule(&[]).actions, None);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub use coverage::{CoverageError, SessionCoverage};
 pub use create_session::{CreateSession, CreateSessionBuilder};
 pub use error::{BacktestClientError, BacktestClientResult, InvalidParams};
 pub use http::HttpError;
-pub use injection::{ProgramModError, build_program_injection, modify_program_via_rpc};
+pub use injection::{ElfError, ProgramModError, build_program_injection, check_elf, modify_program_via_rpc};
 pub use limits::Limits;
 pub use machine::{
     AdvanceState, ContinueResult, DiscoveryPause, DiscoveryStep, DiscoveryStepResult, MissedDiscovery, StopReason,
@@ -88,11 +88,13 @@ pub use ranges::{ParseRangeBoundError, RangeBound, filter_ranges};
 pub use session::{BacktestSession, CreatedSession, CreatedSessions, ReadyOutcome};
 pub use simulator_api::usage::{ComputeTotals, SessionCounts, UsageReport};
 pub use simulator_api::{
-    AccountData, AccountModifications, AvailableRange, ContinueParams, ContinueToParams, DiscoveryFilter, split_range,
+    AccountData, AccountModifications, ActionAnchor, ActionKind, AvailableRange, ContinueParams, ContinueToParams,
+    DiscoveryFilter, ScheduledAction, split_range,
 };
 pub use subscriptions::{
-    AccountDiffNotification, AccountDiffSubscriptionHandle, LogSubscriptionHandle, LogsNotification,
-    RoutedAccountDiffNotification, SubscriptionError, SubscriptionHandle, SubscriptionRuntimeError,
-    subscribe_account_diffs, subscribe_account_diffs_many, subscribe_program_diffs, subscribe_program_logs,
+    AccountDiffNotification, AccountDiffSubscriptionHandle, ActionNotification, ActionOutcome, ActionResult,
+    LogSubscriptionHandle, LogsNotification, RoutedAccountDiffNotification, SubscriptionError, SubscriptionHandle,
+    SubscriptionRuntimeError, subscribe_account_diffs, subscribe_account_diffs_many, subscribe_actions,
+    subscribe_program_diffs, subscribe_program_logs,
 };
 pub use urls::{UrlError, http_to_ws_url};

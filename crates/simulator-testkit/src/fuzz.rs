@@ -58,11 +58,12 @@ pub fn compressed_frames(input: &[u8]) {
     subscription(input, SubscriptionKind::ProgramAccountDiffs, Some(Compression::Zstd));
 }
 
-const KINDS: [SubscriptionKind; 4] = [
+const KINDS: [SubscriptionKind; 5] = [
     SubscriptionKind::Transactions,
     SubscriptionKind::ProgramAccountDiffs,
     SubscriptionKind::AccountDiffs,
     SubscriptionKind::Logs,
+    SubscriptionKind::Actions,
 ];
 
 fn subscription(input: &[u8], kind: SubscriptionKind, compression: Option<Compression>) {
@@ -112,6 +113,11 @@ fn look_at(event: &SubscriptionNotification) {
         }
         SubscriptionNotification::Logs(logs) => {
             drop((logs.signature(), logs.logs()));
+        }
+        SubscriptionNotification::Action(action) => {
+            let result = action.result();
+            assert!(action.check().is_ok());
+            drop(result.map(|result| result.accounts()));
         }
         _ => {}
     }

@@ -5,7 +5,9 @@ use simulator_api::{
 };
 
 use super::{ManagedFailure, StreamFault};
-use crate::machine::subscription::{AccountDiffNotification, LogsNotification, TransactionNotification};
+use crate::machine::subscription::{
+    AccountDiffNotification, ActionNotification, LogsNotification, TransactionNotification,
+};
 
 /// An event of the control channel, in the order of the session.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub enum SubscriptionNotification {
     AccountDiff(AccountDiffNotification),
     /// A transaction wrote logs.
     Logs(LogsNotification),
+    /// A scheduled action ran, or could not.
+    Action(ActionNotification),
     /// Something is wrong with the stream, which goes on.
     Fault(StreamFault),
     /// The subscription has failed for good. Nothing follows.
@@ -85,4 +89,6 @@ pub enum ManagedEvent {
     AccountDiff(AccountDiffNotification),
     /// A transaction wrote logs.
     Logs(LogsNotification),
+    /// A scheduled action ran, or could not.
+    Action(ActionNotification),
 }

@@ -54,6 +54,6 @@ pub use session_info::SessionInfo;
 pub use status::{ConnectionCounters, ConnectionStatus, CountersSnapshot, MachineCounts};
 pub(crate) use subscription::SubscriptionStart;
 pub use subscription::{
-    SubscriptionHandle, spawn_account_diff_subscription_manager, spawn_logs_subscription_manager,
-    spawn_transaction_subscription_manager,
+    SubscriptionHandle, spawn_account_diff_subscription_manager, spawn_action_subscription_manager,
+    spawn_logs_subscription_manager, spawn_transaction_subscription_manager,
 };

@@ -44,6 +44,9 @@ pub(crate) struct SubscriptionStart {
     pub(crate) connector: Option<Arc<dyn Connector>>,
 }
 
+/// What stands for an address where all actions of a session are meant.
+pub(super) const ACTIONS: &str = "the session's actions";
+
 /// Subscribes to the transactions that mention one of some programs, over one connection, and keeps it connected. An
 /// empty list fails at once.
 ///
@@ -80,7 +83,19 @@ pub fn spawn_logs_subscription_manager(
     SubscriptionStart::new(rpc_endpoint, SubscriptionKind::Logs, program_ids).spawn(&cancel)
 }
 
+/// Subscribes to what the scheduled actions of the session lead to. Otherwise as
+/// [`spawn_transaction_subscription_manager`].
+#[expect(clippy::needless_pass_by_value, reason = "the other managers are spawned so")]
+pub fn spawn_action_subscription_manager(rpc_endpoint: String, cancel: CancellationToken) -> SubscriptionHandle {
+    SubscriptionStart::actions(rpc_endpoint).spawn(&cancel)
+}
+
 impl SubscriptionStart {
+    /// All actions of a session.
+    pub(crate) fn actions(rpc_endpoint: String) -> Self {
+        Self::new(rpc_endpoint, SubscriptionKind::Actions, vec![ACTIONS.to_owned()])
+    }
+
     pub(crate) fn new(rpc_endpoint: String, kind: SubscriptionKind, addresses: Vec<String>) -> Self {
         Self {
             rpc_endpoint,
@@ -212,6 +227,7 @@ impl Weigh for SubscriptionNotification {
             Self::Transaction(notification) => notification.size(),
             Self::AccountDiff(notification) => notification.size(),
             Self::Logs(notification) => notification.size(),
+            Self::Action(notification) => notification.size(),
             Self::Fault(fault) => fault.size(),
             Self::Failed(_) => 0,
         };

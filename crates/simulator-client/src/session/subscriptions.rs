@@ -5,10 +5,11 @@ use std::fmt::Display;
 use solana_commitment_config::CommitmentConfig;
 
 use super::BacktestSession;
-use crate::machine::subscription::{AccountDiffNotification, LogsNotification, SubscriptionKind};
+use crate::machine::subscription::{AccountDiffNotification, ActionNotification, LogsNotification, SubscriptionKind};
 use crate::managed::{ConnectionPolicy, SubscriptionStart};
 use crate::subscriptions::{
-    AccountDiffSubscriptionHandle, LogSubscriptionHandle, SubscriptionError, account_diffs, program_logs,
+    AccountDiffSubscriptionHandle, LogSubscriptionHandle, SubscriptionError, SubscriptionHandle, account_diffs,
+    actions, program_logs,
 };
 
 impl BacktestSession {
@@ -51,7 +52,27 @@ impl BacktestSession {
         account_diffs(self.subscription(SubscriptionKind::AccountDiffs, &account), callback).await
     }
 
+    /// Calls back with what each of the session's scheduled actions led to, as
+    /// [`subscribe_actions`](crate::subscribe_actions) does; but connects as the session's client does.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe_program_logs`](crate::subscribe_program_logs).
+    pub async fn subscribe_actions<C, F>(&self, callback: C) -> Result<SubscriptionHandle, SubscriptionError>
+    where
+        C: FnMut(ActionNotification) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let start = SubscriptionStart::actions(self.rpc_endpoint().to_owned());
+        actions(self.connected_as_client(start), callback).await
+    }
+
     fn subscription(&self, kind: SubscriptionKind, address: &impl Display) -> SubscriptionStart {
+        let start = SubscriptionStart::new(self.rpc_endpoint().to_owned(), kind, vec![address.to_string()]);
+        self.connected_as_client(start)
+    }
+
+    fn connected_as_client(&self, start: SubscriptionStart) -> SubscriptionStart {
         let limits = &self.link.limits;
         let policy = ConnectionPolicy {
             connect_timeout: limits.connect_timeout,
@@ -61,7 +82,7 @@ impl BacktestSession {
         SubscriptionStart {
             policy,
             connector: Some(self.opened.connector.clone()),
-            ..SubscriptionStart::new(self.rpc_endpoint().to_owned(), kind, vec![address.to_string()])
+            ..start
         }
     }
 }

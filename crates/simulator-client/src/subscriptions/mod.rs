@@ -40,12 +40,14 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
-pub use crate::machine::subscription::{AccountDiffNotification, LogsNotification, SubscriptionKind};
+pub use crate::machine::subscription::{
+    AccountDiffNotification, ActionNotification, ActionOutcome, ActionResult, LogsNotification, SubscriptionKind,
+};
 pub use delivery::{STOP_SILENCE_TIMEOUT, STOP_TOTAL_TIMEOUT};
 pub use error::{SubscriptionError, SubscriptionRuntimeError};
 pub use handle::{AccountDiffSubscriptionHandle, LogSubscriptionHandle, SubscriptionHandle};
 pub use subscribe::{
-    RoutedAccountDiffNotification, subscribe_account_diffs, subscribe_account_diffs_many, subscribe_program_diffs,
-    subscribe_program_logs,
+    RoutedAccountDiffNotification, subscribe_account_diffs, subscribe_account_diffs_many, subscribe_actions,
+    subscribe_program_diffs, subscribe_program_logs,
 };
-pub(crate) use subscribe::{account_diffs, program_logs};
+pub(crate) use subscribe::{account_diffs, actions, program_logs};

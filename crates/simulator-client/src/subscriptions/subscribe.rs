@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::delivery::{Delivery, Subject};
 use super::{AccountDiffSubscriptionHandle, LogSubscriptionHandle, SubscriptionError, SubscriptionHandle};
-use crate::machine::subscription::{AccountDiffNotification, LogsNotification, SubscriptionKind};
+use crate::machine::subscription::{AccountDiffNotification, ActionNotification, LogsNotification, SubscriptionKind};
 use crate::managed::{ConnectionStatus, SubscriptionNotification, SubscriptionStart};
 
 /// A change of one of several accounts.
@@ -108,6 +108,35 @@ where
         callback,
     )
     .await
+}
+
+/// Calls back with what each of the session's scheduled actions led to. Otherwise as [`subscribe_program_logs`].
+///
+/// # Errors
+///
+/// As [`subscribe_program_logs`].
+pub async fn subscribe_actions<C, F>(rpc_endpoint: &str, callback: C) -> Result<SubscriptionHandle, SubscriptionError>
+where
+    C: FnMut(ActionNotification) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    actions(SubscriptionStart::actions(rpc_endpoint.to_owned()), callback).await
+}
+
+/// Subscribes to actions as `start` says.
+pub(crate) async fn actions<C, F>(
+    start: SubscriptionStart,
+    callback: C,
+) -> Result<SubscriptionHandle, SubscriptionError>
+where
+    C: FnMut(ActionNotification) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let take = |notification| match notification {
+        SubscriptionNotification::Action(action) => Some(action),
+        _ => None,
+    };
+    open(start, take, callback).await
 }
 
 /// Subscribes to logs as `start` says.

@@ -1,19 +1,22 @@
 //! Scheduled actions, black box: what they tell, and what they leave behind.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use simulator_api::{ActionAnchor, DiscoveryFilter, ScheduledAction};
+use simulator_api::{ActionAnchor, ContinueParams, DiscoveryFilter, ScheduledAction};
 use simulator_archive::import::ScopeChoice;
+use simulator_client::{ActionNotification, CreateSession, ManagedBacktestSession, ManagedEvent, subscribe_actions};
 use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_system_interface::instruction::transfer;
 use solana_transaction::versioned::VersionedTransaction;
+use tokio::time::timeout;
 
 use crate::conversation::{RICH, TOKEN, recorded_block};
 use crate::data::cursor;
-use crate::support::{Control, Rpc, Running, SampleArchive, shorten};
+use crate::support::{Control, PATIENCE, Rpc, Running, SampleArchive, shorten};
 
 const SOL: u64 = 1_000_000_000;
 const MEMO: &str = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr";
@@ -418,6 +421,74 @@ async fn an_account_that_the_archive_does_not_hold_is_named() {
     assert_eq!(told[1]["transactionOutcomes"][0]["err"], Value::Null, "{}", told[1]);
     assert_eq!(told[1]["accounts"][0]["lamports"], SOL);
     stage.end().await;
+}
+
+#[tokio::test]
+async fn our_client_hears_the_same_by_callback_and_in_its_session() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let server = Running::start(sample.config()).await;
+    let every = ActionAnchor::AfterEverySlot { every_n_slots: 5 };
+    let probe = ScheduledAction::simulate(every, &[payment(RICH, TOKEN, SOL), payment(MISSING, TOKEN, SOL)]);
+    let probe = with(&probe, &json!({"label": "probe", "returnAccounts": [RICH, MISSING]}));
+    let create = CreateSession::builder().start_slot(36).end_slot(59).build();
+    let request = create.schedule(&[probe]).into_request().unwrap();
+    let url = format!("ws://{}/backtest", server.address);
+    let mut session = ManagedBacktestSession::start(url, String::new(), request)
+        .await
+        .unwrap();
+    session.subscribe_actions();
+    let called_back: Arc<Mutex<Vec<ActionNotification>>> = Arc::default();
+    let calls = Arc::clone(&called_back);
+    let handle = subscribe_actions(&session.session_info().rpc_endpoint, move |action| {
+        calls.lock().unwrap().push(action);
+        std::future::ready(())
+    })
+    .await
+    .unwrap();
+    let heard = heard_to_the_end(&mut session).await;
+    handle.join_handle.await.unwrap().unwrap();
+    let texts = |actions: &[ActionNotification]| {
+        actions
+            .iter()
+            .map(|action| action.json().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&heard), texts(&called_back.lock().unwrap()));
+    let slots: Vec<u64> = heard.iter().map(|action| action.result().unwrap().slot).collect();
+    assert_eq!(slots, [36, 41, 49, 54, 59]);
+    let result = heard[1].result().unwrap();
+    assert_eq!(
+        (result.action_index, result.label.as_deref(), result.committed),
+        (0, Some("probe"), false)
+    );
+    let [paid, failed] = &result.transaction_outcomes[..] else {
+        panic!("{result:?}")
+    };
+    assert_eq!((&paid.err, paid.fee), (&None, Some(5000)));
+    assert_eq!((&failed.err, failed.fee), (&Some(json!("AccountNotFound")), None));
+    let accounts = result.accounts().unwrap();
+    assert!(accounts[0].as_ref().unwrap().lamports > SOL && accounts[1].is_none());
+    session.shutdown().await;
+    server.stopped().await;
+}
+
+/// Runs a session to its end; what its actions led to.
+async fn heard_to_the_end(session: &mut ManagedBacktestSession) -> Vec<ActionNotification> {
+    let mut heard = Vec::new();
+    loop {
+        match timeout(PATIENCE, session.next_event()).await.unwrap().unwrap() {
+            ManagedEvent::ReadyForContinue => {
+                let all = ContinueParams {
+                    advance_count: u64::MAX,
+                    ..ContinueParams::default()
+                };
+                session.send_continue(all).await.unwrap();
+            }
+            ManagedEvent::Action(action) => heard.push(action),
+            ManagedEvent::Completed { .. } => return heard,
+            _ => {}
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::SubscriptionKind;
+use super::action::ActionBody;
 use super::notification::{AccountDiffNotification, Delivered, LogsNotification, TransactionNotification};
 use super::resume::{Identify, Identities};
 use super::scan::{Scanned, Scanner, Span, Unreadable};
@@ -76,6 +77,7 @@ impl SubscriptionKind {
             Self::Transactions => identify::<TransactionBody>,
             Self::ProgramAccountDiffs | Self::AccountDiffs => identify::<AccountDiffBody>,
             Self::Logs => identify::<LogsBody>,
+            Self::Actions => identify::<ActionBody>,
         }
     }
 }
@@ -123,7 +125,7 @@ pub(super) struct LogsBody {
 
 /// How servers begin the result of an account diff.
 const CONTEXT: &str = r#"{"context":{"slot":"#;
-const NO_SLOT: Unreadable = Unreadable("the slot is missing");
+pub(super) const NO_SLOT: Unreadable = Unreadable("the slot is missing");
 
 impl Body for AccountDiffBody {
     const METHOD: &'static str = "accountDiffNotification";
@@ -285,7 +287,7 @@ fn base58_end<const MAX: usize>(text: &str) -> Option<&str> {
 }
 
 #[inline]
-fn context_slot(scanner: &mut Scanner<'_>) -> Scanned<Option<u64>> {
+pub(super) fn context_slot(scanner: &mut Scanner<'_>) -> Scanned<Option<u64>> {
     let mut slot = None;
     scanner.object(|scanner, key| {
         match key {

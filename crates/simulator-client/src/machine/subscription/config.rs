@@ -34,4 +34,6 @@ pub enum SubscriptionKind {
     AccountDiffs,
     /// Logs of transactions that mention an address.
     Logs,
+    /// What the session's scheduled actions led to. It has no address: whatever is named stands for all of them.
+    Actions,
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod account_state;
+mod action;
 mod body;
 mod config;
 mod envelope;
@@ -30,6 +31,7 @@ mod text;
 mod tests;
 
 pub use account_state::{AccountState, AccountStateError};
+pub use action::{ActionNotification, ActionOutcome, ActionResult};
 pub use config::{SubscriptionConfig, SubscriptionKind};
 pub use machine::SubscriptionMachine;
 pub use notification::{AccountDiffNotification, LogsNotification, MalformedNotification, TransactionNotification};

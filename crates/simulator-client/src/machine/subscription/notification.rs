@@ -268,7 +268,7 @@ impl<B: Body> Delivered<B> {
             .map_err(|unreadable| MalformedNotification { reason: unreadable.0 })
     }
 
-    fn check(&self) -> Result<(), MalformedNotification> {
+    pub(super) fn check(&self) -> Result<(), MalformedNotification> {
         self.read().map(drop)
     }
 
@@ -276,7 +276,7 @@ impl<B: Body> Delivered<B> {
         span(self.read().ok()?).map(|span| span.of(self.text.as_str()))
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.text.len() + size_of::<Self>()
     }
 }

@@ -5,6 +5,7 @@ use std::mem;
 use serde::de::IgnoredAny;
 use simulator_api::Cursor;
 
+use super::action::ActionBody;
 use super::body::{AccountDiffBody, Body, LogsBody, TransactionBody, identify};
 use super::envelope::{Envelope, Method};
 use super::link::{Carrier, LinkError};
@@ -28,6 +29,7 @@ impl SubscriptionMachine {
                 self.read::<AccountDiffBody>(text, carrier);
             }
             SubscriptionKind::Logs => self.read::<LogsBody>(text, carrier),
+            SubscriptionKind::Actions => self.read::<ActionBody>(text, carrier),
         }
     }
 

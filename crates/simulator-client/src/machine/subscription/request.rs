@@ -35,6 +35,7 @@ impl SubscribeRequest<'_> {
             SubscriptionKind::Transactions => "transactionSubscribe",
             SubscriptionKind::ProgramAccountDiffs | SubscriptionKind::AccountDiffs => "accountDiffSubscribe",
             SubscriptionKind::Logs => "logsSubscribe",
+            SubscriptionKind::Actions => "actionSubscribe",
         }
     }
 
@@ -44,6 +45,7 @@ impl SubscribeRequest<'_> {
             SubscriptionKind::Transactions | SubscriptionKind::Logs => {
                 json!([{"mentions": [self.target]}, options])
             }
+            SubscriptionKind::Actions => json!([null, options]),
             SubscriptionKind::AccountDiffs if options == SubscribeOptions::default() => json!([self.target]),
             SubscriptionKind::ProgramAccountDiffs | SubscriptionKind::AccountDiffs => json!([self.target, options]),
         }
@@ -60,7 +62,7 @@ impl SubscribeRequest<'_> {
                 address_type: Some(AddressType::Program),
                 ..options
             },
-            SubscriptionKind::AccountDiffs => options,
+            SubscriptionKind::AccountDiffs | SubscriptionKind::Actions => options,
         }
     }
 

@@ -151,6 +151,7 @@ impl ManagedBacktestSession {
                 SubscriptionNotification::Transaction(transaction) => Ok(ManagedEvent::Transaction(transaction)),
                 SubscriptionNotification::AccountDiff(diff) => Ok(ManagedEvent::AccountDiff(diff)),
                 SubscriptionNotification::Logs(logs) => Ok(ManagedEvent::Logs(logs)),
+                SubscriptionNotification::Action(action) => Ok(ManagedEvent::Action(action)),
                 SubscriptionNotification::Fault(fault) => Err(fault.into()),
                 SubscriptionNotification::Failed(failure) => Err(subscribed.fail(failure)),
             }),

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::subscription::SubscriptionStart;
+use super::subscription::{ACTIONS, SubscriptionStart};
 use super::{
     ConnectionCounters, ConnectionPolicy, ConnectionStatus, ControlHandle, ManagedEvent, ManagedSessionError,
     SessionInfo,
@@ -155,6 +155,12 @@ impl ManagedBacktestSession {
         self.subscribe(SubscriptionKind::Logs, programs)
     }
 
+    /// Subscribes to what the session's scheduled actions lead to. Otherwise as
+    /// [`subscribe_transactions`](Self::subscribe_transactions).
+    pub fn subscribe_actions(&mut self) {
+        self.subscribe_to(SubscriptionKind::Actions, vec![ACTIONS.to_owned()]);
+    }
+
     /// The next event of the control channel or a subscription. Neither can hold the other up. `Completed` comes last,
     /// when every subscription has told everything. Cancelling the call loses nothing.
     ///
@@ -255,7 +261,11 @@ impl ManagedBacktestSession {
         if addresses.is_empty() {
             return Err(ManagedSessionError::EmptySubscription);
         }
-        let names: Vec<_> = addresses.into_iter().map(|address| address.to_string()).collect();
+        self.subscribe_to(kind, addresses.iter().map(ToString::to_string).collect());
+        Ok(())
+    }
+
+    fn subscribe_to(&mut self, kind: SubscriptionKind, names: Vec<String>) {
         let target = names.join(", ");
         let start = SubscriptionStart {
             rpc_endpoint: self.info.rpc_endpoint.clone(),
@@ -267,7 +277,6 @@ impl ManagedBacktestSession {
         };
         self.subscriptions
             .push(Subscribed::new(start.spawn(&self.cancel), target));
-        Ok(())
     }
 
     async fn open_gate(&mut self) -> Result<(), ManagedSessionError> {
@@ -288,7 +297,10 @@ impl ManagedBacktestSession {
 fn first_slot(kind: SubscriptionKind, start_slot: u64) -> Option<u64> {
     match kind {
         SubscriptionKind::Logs => Some(start_slot),
-        SubscriptionKind::Transactions | SubscriptionKind::ProgramAccountDiffs | SubscriptionKind::AccountDiffs => None,
+        SubscriptionKind::Transactions
+        | SubscriptionKind::ProgramAccountDiffs
+        | SubscriptionKind::AccountDiffs
+        | SubscriptionKind::Actions => None,
     }
 }
 

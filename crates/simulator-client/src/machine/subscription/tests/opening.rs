@@ -23,6 +23,10 @@ fn each_kind_asks_in_its_own_way() {
         request(SubscriptionKind::AccountDiffs),
         subscribe("accountDiffSubscribe", json!(["x"]))
     );
+    assert_eq!(
+        request(SubscriptionKind::Actions),
+        subscribe("actionSubscribe", json!([null, {}]))
+    );
 }
 
 #[test]
