@@ -261,7 +261,7 @@ impl ManagedBacktestSession {
         if addresses.is_empty() {
             return Err(ManagedSessionError::EmptySubscription);
         }
-        self.subscribe_to(kind, addresses.iter().map(ToString::to_string).collect());
+        self.subscribe_to(kind, addresses.into_iter().map(|address| address.to_string()).collect());
         Ok(())
     }
 
