@@ -100,17 +100,8 @@ impl Archive {
             let first = keyframes.first().copied().unwrap_or_default();
             return Err(ArchiveError::NoKeyframe { slot, first });
         };
-        let segments = self.manifest().keyframe_segments(keyframe).cloned().collect();
-        let location = self.location().clone();
-        Ok((
-            keyframe,
-            AccountReader {
-                location,
-                segments,
-                current: None,
-                records: AccountRecords::default(),
-            },
-        ))
+        let segments = self.manifest().keyframe_segments(keyframe).cloned();
+        Ok((keyframe, AccountReader::new(self.location().clone(), segments)))
     }
 }
 
@@ -159,6 +150,16 @@ pub struct AccountReader {
 }
 
 impl AccountReader {
+    /// Reads the segments of one keyframe, which are in order of address.
+    pub(crate) fn new(location: Location, segments: impl IntoIterator<Item = Segment>) -> Self {
+        Self {
+            location,
+            segments: segments.into_iter().collect(),
+            current: None,
+            records: AccountRecords::default(),
+        }
+    }
+
     /// The next account in order of address, or `None` after the last.
     ///
     /// # Errors

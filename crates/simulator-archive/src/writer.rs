@@ -7,6 +7,7 @@ use solana_pubkey::Pubkey;
 
 use crate::codec::{Encoder, encode_account, encode_block};
 use crate::error::{ArchiveError, WriteError};
+use crate::import::CHECKPOINT_NAME;
 use crate::location::Location;
 use crate::manifest::{Closure, Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
 use crate::manifest_file;
@@ -134,6 +135,22 @@ impl ArchiveWriter {
         Ok(())
     }
 
+    /// Takes over the first keyframe from an import that did not end.
+    pub(crate) fn resume_keyframe(&mut self, slot: Slot, segments: Vec<Segment>) {
+        self.keyframes.push(slot);
+        self.accounts = segments;
+    }
+
+    /// All accounts of the keyframe have been added: stores what is left of them, and returns its segments.
+    pub(crate) async fn finish_keyframe(&mut self) -> Result<Vec<Segment>, ArchiveError> {
+        self.flush_keyframe().await?;
+        Ok(self.accounts.clone())
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// Adds a block.
     ///
     /// # Errors
@@ -192,6 +209,7 @@ impl ArchiveWriter {
         {
             let _ = self.location.store.delete(&self.location.object(&segment.name)).await;
         }
+        let _ = self.location.store.delete(&self.location.object(CHECKPOINT_NAME)).await;
     }
 
     async fn publish(&mut self, description: Description) -> Result<Manifest, ArchiveError> {
@@ -347,7 +365,8 @@ async fn put(location: &Location, builder: SegmentBuilder, prefix: &str) -> Resu
 /// The archive is complete, so that a failure here is none; the next import tries again.
 async fn sweep(location: &Location, manifest: &Manifest) {
     let kept = names(manifest);
-    let is_orphan = |name: &str| manifest_file::is_written_name(name) && !kept.contains(name);
+    let is_ours = |name: &str| manifest_file::is_written_name(name) || name == CHECKPOINT_NAME;
+    let is_orphan = |name: &str| is_ours(name) && !kept.contains(name);
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.is_root());
     let Ok(listing) = location.store.list_with_delimiter(prefix).await else {
         return;

@@ -91,6 +91,13 @@ impl Closure {
         }
     }
 
+    /// Adds all its addresses to a digest.
+    pub(super) fn hash(&self, to: &mut blake3::Hasher) {
+        for address in &self.addresses {
+            to.update(address.as_array());
+        }
+    }
+
     /// Whether an address is in it by name, not by its owner.
     pub(super) fn names(&self, address: &Pubkey) -> bool {
         self.addresses.contains(address)

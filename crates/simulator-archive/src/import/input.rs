@@ -22,6 +22,8 @@ pub(super) struct InputFile {
     name: String,
     /// Size in bytes, as stored.
     pub(super) size: u64,
+    /// When it was changed last, in nanoseconds since 1970, where the system knows.
+    changed: Option<u128>,
 }
 
 /// Sees every byte of a file as it is stored.
@@ -59,6 +61,7 @@ impl InputFile {
                 path: path.to_owned(),
                 name,
                 size: metadata.len(),
+                changed: changed(&metadata),
             }),
             Err(source) => Err(ImportError::Open {
                 path: path.to_owned(),
@@ -87,6 +90,7 @@ impl InputFile {
                 path,
                 name,
                 size: metadata.len(),
+                changed: changed(&metadata),
             });
         }
         Ok(found)
@@ -94,6 +98,11 @@ impl InputFile {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What a file of this content is known by, without reading it.
+    pub(super) fn identity(&self) -> String {
+        format!("{} {} {:?}", self.name, self.size, self.changed)
     }
 
     /// Opens the file. What is read comes out decompressed, by the ending of the name.
@@ -123,6 +132,11 @@ impl InputFile {
             _ => Box::new(stored),
         })
     }
+}
+
+fn changed(metadata: &std::fs::Metadata) -> Option<u128> {
+    let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(since.as_nanos())
 }
 
 impl Meter {

@@ -4,28 +4,24 @@
 //! runs ahead of the other.
 
 use solana_pubkey::Pubkey;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::blocks::{BlockFormat, Blocks};
-use super::chain::{Gaps, LedgerBlock};
-use super::closure::Closure;
+use super::checkpoint::Checkpoint;
 use super::error::ImportError;
-use super::input::{InputFile, Meter};
-use super::scope::{Listing, Touches};
-use super::state::{StateFile, StateReader};
-use super::{ImportOptions, ImportProgress, ScopeChoice};
+use super::input::InputFile;
+use super::reading::{Ended, Reading};
+use super::state::StateFile;
+use super::{ImportOptions, ImportProgress};
 use crate::error::ArchiveError;
 use crate::location::Location;
-use crate::manifest::{Importer, Manifest, Scope, ScopeEvidence, Source, SourceFile};
+use crate::manifest::{Importer, Manifest, Source, SourceFile};
 use crate::model::{Account, Block, Slot};
-use crate::writer::{ArchiveWriter, Description};
+use crate::writer::ArchiveWriter;
 
 /// How many blocks, or groups of accounts, wait to be written.
 const QUEUE: usize = 2;
-
-/// How many accounts, or bytes of them, make a group.
-const GROUP_ACCOUNTS: usize = 1000;
-const GROUP_BYTES: usize = 1 << 20;
 
 /// What is imported.
 #[derive(Clone, Debug)]
@@ -38,51 +34,21 @@ pub(super) struct Files {
 }
 
 /// What the reading thread sends.
-enum Item {
+pub(super) enum Item {
     Keyframe(Slot),
     Accounts(Vec<(Pubkey, Account)>),
+    /// All accounts have been sent: what is to be written down about them.
+    State(Box<Checkpoint>),
+    /// The accounts are stored already.
+    Resumed(Box<Checkpoint>),
     Block(Box<Block>),
     Read,
 }
 
 /// An item, and how many bytes had been read when it was sent.
-struct Message {
-    item: Item,
-    bytes_read: u64,
-}
-
-/// What the reading thread does.
-struct Reading {
-    files: Files,
-    options: ImportOptions,
-    sender: mpsc::Sender<Message>,
-    /// Which accounts are kept, where not all are.
-    closure: Option<Closure>,
-    /// How much was read to find that out, in bytes.
-    read_ahead: u64,
-}
-
-/// What has been found out when all is read.
-struct Facts {
-    scope_evidence: ScopeEvidence,
-    state: Vec<SourceFile>,
-    blocks: Vec<SourceFile>,
-    /// How many of the accounts are in the closure by name.
-    found: u64,
-}
-
-/// What the accounts showed.
-struct Start {
-    listing: Listing,
-    source: Vec<SourceFile>,
-    found: u64,
-}
-
-/// Why reading ended early.
-enum Ended {
-    Error(ImportError),
-    /// The writing task does not take any more.
-    Stopped,
+pub(super) struct Message {
+    pub(super) item: Item,
+    pub(super) bytes_read: u64,
 }
 
 /// Makes the archive.
@@ -97,7 +63,7 @@ pub(super) async fn run(
         // The blocks are read twice.
         false => files.size() + files.blocks_size(),
     };
-    let mut writer = ArchiveWriter::new(location, options.limits);
+    let mut writer = ArchiveWriter::new(location.clone(), options.limits);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let reading = Reading {
         files,
@@ -105,6 +71,8 @@ pub(super) async fn run(
         sender,
         closure: None,
         read_ahead: 0,
+        location,
+        runtime: Handle::current(),
     };
     let reading = tokio::task::spawn_blocking(move || reading.run());
     let written = write(&mut writer, receiver, bytes_total, progress).await;
@@ -142,6 +110,14 @@ async fn write(
                     writer.account(address, account).await?;
                 }
             }
+            Item::State(mut checkpoint) => {
+                checkpoint.segments = writer.finish_keyframe().await?;
+                checkpoint.store(writer.location()).await?;
+            }
+            Item::Resumed(checkpoint) => {
+                progress.accounts = checkpoint.segments.iter().map(|segment| segment.records).sum();
+                writer.resume_keyframe(checkpoint.keyframe, checkpoint.segments);
+            }
             Item::Block(block) => {
                 progress.blocks += 1;
                 progress.transactions += block.transactions.len() as u64;
@@ -163,11 +139,11 @@ impl Files {
         self.blocks.iter().map(|file| file.size).sum()
     }
 
-    fn open_blocks(&self) -> Blocks {
+    pub(super) fn open_blocks(&self) -> Blocks {
         Blocks::new(self.format, self.blocks.clone())
     }
 
-    fn sources(&self, state: Vec<SourceFile>, blocks: Vec<SourceFile>) -> Vec<Source> {
+    pub(super) fn sources(&self, state: Vec<SourceFile>, blocks: Vec<SourceFile>) -> Vec<Source> {
         let importer = match self.format {
             BlockFormat::Lines => Importer::GetBlock,
             BlockFormat::Car => Importer::Car,
@@ -191,157 +167,5 @@ impl Files {
             .into_iter()
             .filter(|source| !source.files.is_empty())
             .collect()
-    }
-}
-
-impl Reading {
-    /// The first block is parsed first, because the keyframe is named after its slot.
-    fn run(mut self) -> Result<Description, Ended> {
-        self.closure = self.closure()?;
-        let mut blocks = self.files.open_blocks();
-        let mut first = blocks.next(self.gaps(false))?.ok_or_else(|| self.no_blocks())?;
-        let start = self.state(&mut first.block)?;
-        let read_before: u64 = start.source.iter().map(|file| file.size).sum();
-        let touches = self.blocks(&mut blocks, first, &start.listing, read_before)?;
-        let is_given = self.options.scope != ScopeChoice::Auto || self.closure.is_some();
-        let scope_evidence = start.listing.evidence(is_given, touches).map_err(ImportError::Sort)?;
-        Ok(self.describe(Facts {
-            scope_evidence,
-            state: start.source,
-            blocks: blocks.into_sources(),
-            found: start.found,
-        }))
-    }
-
-    /// Reads all blocks, if only the accounts of some transactions are to be kept.
-    fn closure(&mut self) -> Result<Option<Closure>, Ended> {
-        if self.options.seeds.is_empty() {
-            return Ok(None);
-        }
-        let mut closure = Closure::new(self.options.seeds.clone());
-        let mut blocks = self.files.open_blocks();
-        while let Some(ledger) = blocks.next(self.gaps(false))? {
-            closure.add(&ledger);
-            self.send(Item::Read, blocks.bytes_read())?;
-        }
-        closure.finish();
-        self.read_ahead = blocks.bytes_read();
-        Ok(Some(closure))
-    }
-
-    /// Sends the accounts, and returns what they show.
-    fn state(&self, first: &mut Block) -> Result<Start, Ended> {
-        let mut start = Start {
-            listing: Listing::new().map_err(ImportError::Sort)?,
-            source: Vec::new(),
-            found: 0,
-        };
-        let Some(state) = &self.files.state else {
-            self.send(Item::Keyframe(first.slot), 0)?;
-            return Ok(start);
-        };
-        let closure = self.closure.as_ref();
-        let memory = self.options.sort_memory;
-        let mut accounts = StateReader::read(state, memory, closure, |meter| self.show_life(meter))?;
-        accounts.join(first)?;
-        let source = accounts.source();
-        self.send(Item::Keyframe(first.slot), source.size)?;
-        let (mut group, mut bytes) = (Vec::new(), 0);
-        while let Some((address, account)) = accounts.next()? {
-            if closure.is_some_and(|closure| !closure.holds(&address, &account.owner)) {
-                continue;
-            }
-            start.found += u64::from(closure.is_some_and(|closure| closure.names(&address)));
-            start.listing.add(&address, &account).map_err(ImportError::Sort)?;
-            bytes += account.data.len();
-            group.push((address, account));
-            if group.len() >= GROUP_ACCOUNTS || bytes >= GROUP_BYTES {
-                bytes = 0;
-                self.send(Item::Accounts(std::mem::take(&mut group)), source.size)?;
-            }
-        }
-        self.send(Item::Accounts(group), source.size)?;
-        start.source.push(source);
-        Ok(start)
-    }
-
-    /// Sends the blocks, and returns what they show of accounts, if that matters.
-    fn blocks(
-        &self,
-        blocks: &mut Blocks,
-        first: LedgerBlock,
-        listing: &Listing,
-        read_before: u64,
-    ) -> Result<Option<Touches>, Ended> {
-        let gaps = self.gaps(listing.looks_complete());
-        let is_open = self.options.scope == ScopeChoice::Auto && self.closure.is_none();
-        let looks = is_open && listing.looks_complete();
-        let mut touches = looks.then(|| Touches::new(self.options.sort_memory));
-        let mut next = Some(first);
-        while let Some(ledger) = next {
-            if let Some(touches) = &mut touches {
-                touches.add(&ledger).map_err(ImportError::Sort)?;
-            }
-            self.send(Item::Block(Box::new(ledger.block)), read_before + blocks.bytes_read())?;
-            next = blocks.next(gaps)?;
-        }
-        Ok(touches)
-    }
-
-    /// Whether blocks may be missing. A state that holds every account can be followed only through every block.
-    fn gaps(&self, is_complete: bool) -> Gaps {
-        match self.options.scope {
-            ScopeChoice::Listed => Gaps::Record,
-            ScopeChoice::Auto if self.files.is_ledger && !is_complete => Gaps::Record,
-            ScopeChoice::All | ScopeChoice::Auto => Gaps::Refuse,
-        }
-    }
-
-    fn describe(&self, facts: Facts) -> Description {
-        let scope = match self.options.scope {
-            _ if self.closure.is_some() => Scope::Listed,
-            ScopeChoice::All => Scope::All,
-            ScopeChoice::Auto if facts.scope_evidence.is_complete() => Scope::All,
-            ScopeChoice::Auto | ScopeChoice::Listed => Scope::Listed,
-        };
-        Description {
-            genesis_hash: self.options.genesis_hash.clone(),
-            scope,
-            scope_evidence: facts.scope_evidence,
-            closure: self.closure.as_ref().map(|closure| closure.describe(facts.found)),
-            sources: self.files.sources(facts.state, facts.blocks),
-        }
-    }
-
-    fn no_blocks(&self) -> ImportError {
-        match self.files.blocks.as_slice() {
-            [] => ImportError::NoBlockFiles,
-            [first, ..] => ImportError::NoBlocks {
-                file: first.name().to_owned(),
-            },
-        }
-    }
-
-    /// A full queue is no reason to wait: this only shows that something happens.
-    fn show_life(&self, meter: &Meter) {
-        let _ = self.sender.try_send(Message {
-            item: Item::Read,
-            bytes_read: self.read_ahead + meter.bytes_read(),
-        });
-    }
-
-    fn send(&self, item: Item, bytes_read: u64) -> Result<(), Ended> {
-        self.sender
-            .blocking_send(Message {
-                item,
-                bytes_read: self.read_ahead + bytes_read,
-            })
-            .map_err(|_| Ended::Stopped)
-    }
-}
-
-impl From<ImportError> for Ended {
-    fn from(error: ImportError) -> Self {
-        Self::Error(error)
     }
 }

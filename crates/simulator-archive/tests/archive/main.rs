@@ -8,6 +8,7 @@ mod faults;
 mod golden;
 mod import;
 mod real;
+mod resume;
 mod round_trip;
 mod snapshot;
 mod streaming;

@@ -1,7 +1,7 @@
 //! `sim archive inspect`.
 
 use serde::Serialize;
-use simulator_archive::{Manifest, Scope};
+use simulator_archive::{Closure, Manifest, Scope};
 
 use super::ArchiveCommandError;
 use crate::args::ArchiveArgs;
@@ -40,6 +40,8 @@ struct Inspection<'a> {
     transactions: u64,
     outcomes: u64,
     scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closure: Option<&'a Closure>,
     gaps: u64,
     size: u64,
     keyframes: Vec<Keyframe>,
@@ -82,6 +84,7 @@ impl<'a> Inspection<'a> {
             transactions: manifest.transactions,
             outcomes: manifest.outcomes,
             scope: scope_name(manifest.scope),
+            closure: manifest.closure.as_ref(),
             gaps: manifest.coverage.gaps,
             size: manifest.size(),
             keyframes: keyframes(manifest).collect(),
@@ -154,6 +157,15 @@ fn rows(manifest: &Manifest) -> Vec<(&'static str, String)> {
             manifest.coverage.gaps, gap.after, gap.parent_slot
         );
         rows.push(("gaps", text));
+    }
+    if let Some(closure) = &manifest.closure {
+        let text = format!(
+            "{} of {} addresses that {} chosen transactions touch exist at the start",
+            Grouped(closure.found),
+            Grouped(closure.addresses),
+            Grouped(closure.transactions)
+        );
+        rows.push(("closure", text));
     }
     if let Some(hash) = &manifest.genesis_hash {
         rows.push(("genesis", hash.clone()));

@@ -100,6 +100,36 @@ fn agave_full_replays_alike_from_its_snapshot_and_its_list() {
     );
 }
 
+/// Everything that the token swaps of the sample need is there, and little else.
+#[test]
+fn a_scope_of_one_program_is_enough_for_its_transactions() {
+    let workspace = Workspace::new();
+    let snapshot = sample_snapshot().write(&workspace.path("")).expect("written");
+    let blocks = blocks();
+    let token = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+    let args = [
+        "archive",
+        "import",
+        "--snapshot",
+        text(&snapshot),
+        "--blocks",
+        text(&blocks),
+        "--out",
+        "scoped",
+        "--scope-program",
+        token,
+    ];
+    workspace.sim(&args).succeeded();
+    let inspection = workspace.sim_json(&["archive", "inspect", "scoped", "--json"]);
+    assert_eq!(inspection["scope"], "listed");
+    assert_eq!(inspection["closure"]["programs"], serde_json::json!([token]));
+    let kept = inspection["keyframes"][0]["accounts"].as_u64().expect("a number");
+    assert!(kept < 578, "{kept}");
+    let report = workspace.sim_json(&["run", "--archive", "scoped", "--json", "--program-id", token]);
+    println!("{} of 578 accounts: {}", kept, report["summary"]);
+    assert!(report["summary"]["matched"].as_u64().expect("a number") > 0);
+}
+
 #[test]
 fn what_does_not_fit_together_is_refused() {
     let workspace = Workspace::new();

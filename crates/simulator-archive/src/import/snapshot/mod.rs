@@ -8,6 +8,7 @@
 mod bank;
 mod error;
 mod lattice;
+mod name;
 mod storage;
 mod tar;
 
@@ -15,7 +16,6 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
@@ -29,6 +29,7 @@ use crate::model::{Account, Slot};
 use bank::{Bank, read_bank};
 pub use error::SnapshotProblem;
 use lattice::Lattice;
+use name::Name;
 use storage::{Storage, StorageError, StorageId, Stored};
 use tar::{Entry, EntryKind, Tar};
 
@@ -54,12 +55,6 @@ pub(super) struct SnapshotAccounts {
     sum: Option<Lattice>,
     /// What the manifest says about the file.
     pub(super) source: SourceFile,
-}
-
-/// What the name of a snapshot says.
-struct Name {
-    slot: Slot,
-    hash: Hash,
 }
 
 /// What has been read of a snapshot.
@@ -191,45 +186,6 @@ impl SnapshotAccounts {
                 }),
             }),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Name {
-    /// `snapshot-SLOT-HASH.tar.zst`. A file may also have another name.
-    fn parse(name: &str) -> Result<Option<Self>, SnapshotProblem> {
-        if name.starts_with("incremental-snapshot-") {
-            return Err(SnapshotProblem::Incremental);
-        }
-        let parse = || {
-            let (slot, rest) = name.strip_prefix("snapshot-")?.split_once('-')?;
-            let (hash, _) = rest.split_once('.')?;
-            Some(Self {
-                slot: slot.parse().ok()?,
-                hash: hash.parse().ok()?,
-            })
-        };
-        Ok(parse())
-    }
-
-    /// Versions differ in what they name a snapshot after: the sum of its accounts, or older hashes of them.
-    fn check(&self, bank: &Bank) -> Result<(), SnapshotProblem> {
-        if self.slot != bank.slot {
-            return Err(SnapshotProblem::NamedSlot {
-                named: self.slot,
-                found: bank.slot,
-            });
-        }
-        let with_epoch = |epoch: [u8; 32]| {
-            let hash = Sha256::new().chain_update(bank.accounts_hash).chain_update(epoch);
-            Hash::new_from_array(hash.finalize().into())
-        };
-        let is_named = Some(self.hash) == bank.lattice.as_ref().map(Lattice::checksum)
-            || self.hash.to_bytes() == bank.accounts_hash
-            || Some(self.hash) == bank.epoch_accounts_hash.map(with_epoch);
-        match is_named || bank.lattice.is_none() {
-            true => Ok(()),
-            false => Err(SnapshotProblem::NamedHash { named: self.hash }),
         }
     }
 }
