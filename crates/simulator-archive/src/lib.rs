@@ -25,8 +25,8 @@ pub use digest::{ArchiveDigest, Digest, ParseDigestError};
 pub use error::{ArchiveError, MalformedError, ManifestError, WriteError};
 pub use location::{Location, LocationError};
 pub use manifest::{
-    Closure, ClosureRule, Coverage, Gap, Importer, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source,
-    SourceFile,
+    Bank, Closure, ClosureRule, Coverage, EpochStakes, Gap, Importer, Manifest, RecentBlockhash, Scope, ScopeEvidence,
+    Segment, SegmentKind, Source, SourceFile, VoterStake,
 };
 pub use reader::{AccountReader, Archive, BlockReader};
 pub use verify::{VerifyProgress, VerifyReport, verify};

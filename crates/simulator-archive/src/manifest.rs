@@ -30,6 +30,9 @@ pub struct Manifest {
     /// From what the scope follows, where it was limited to some programs or accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closure: Option<Closure>,
+    /// What the bank of the first block's parent knew beside its accounts, where a snapshot told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<Bank>,
     /// Where the range has holes.
     pub coverage: Coverage,
     /// The keyframes in slot order, each the state just before the block of that slot. The first is at or before
@@ -101,6 +104,54 @@ pub enum ClosureRule {
     /// data of each of them, the chosen addresses, and every account that the runtime, the feature program or the
     /// sysvar id owns.
     Touched,
+}
+
+/// What a bank knows beside its accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bank {
+    /// The bank's slot.
+    pub slot: Slot,
+    /// Its bank hash in base58.
+    pub hash: String,
+    /// Number of blocks below it.
+    pub block_height: u64,
+    /// The blockhashes that transactions may name, newest first. Their sysvar holds the first 150 of them.
+    pub blockhashes: Vec<RecentBlockhash>,
+    /// The stakes that count in the epochs around the bank's, in order of epoch.
+    pub epoch_stakes: Vec<EpochStakes>,
+}
+
+/// A blockhash that transactions may name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecentBlockhash {
+    /// The blockhash in base58.
+    pub blockhash: String,
+    /// The fee rate that went with it, in lamports.
+    pub lamports_per_signature: u64,
+}
+
+/// The stakes that count in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EpochStakes {
+    /// The epoch.
+    pub epoch: u64,
+    /// The sum of all stakes in lamports.
+    pub total_stake: u64,
+    /// The vote accounts, sorted by their address as text.
+    pub vote_accounts: Vec<VoterStake>,
+}
+
+/// What is delegated to a vote account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VoterStake {
+    /// The vote account in base58.
+    pub address: String,
+    /// Its stake in lamports.
+    pub stake: u64,
 }
 
 /// How much of its slot range an archive holds.

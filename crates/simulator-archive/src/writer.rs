@@ -9,7 +9,7 @@ use crate::codec::{Encoder, encode_account, encode_block};
 use crate::error::{ArchiveError, WriteError};
 use crate::import::CHECKPOINT_NAME;
 use crate::location::Location;
-use crate::manifest::{Closure, Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
+use crate::manifest::{Bank, Closure, Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
 use crate::manifest_file;
 use crate::model::{Account, Block, Slot};
 use crate::segment::{SegmentBuilder, address_key};
@@ -47,6 +47,8 @@ pub struct Description {
     pub scope_evidence: ScopeEvidence,
     /// From what the scope follows, where it was limited to some programs or accounts.
     pub closure: Option<Closure>,
+    /// What the bank of the first block's parent knew beside its accounts.
+    pub bank: Option<Bank>,
     /// What the archive was made from.
     pub sources: Vec<Source>,
 }
@@ -236,6 +238,7 @@ impl ArchiveWriter {
             scope: description.scope,
             scope_evidence: description.scope_evidence,
             closure: description.closure,
+            bank: description.bank,
             coverage: self.totals.coverage.clone(),
             keyframes: self.keyframes.clone(),
             sources: description.sources,

@@ -12,7 +12,7 @@ use solana_pubkey::Pubkey;
 use crate::digest::Digest;
 use crate::error::ArchiveError;
 use crate::location::Location;
-use crate::manifest::{Segment, SegmentKind, SourceFile};
+use crate::manifest::{Bank, Segment, SegmentKind, SourceFile};
 use crate::model::{Account, Slot};
 use crate::reader::AccountReader;
 
@@ -35,6 +35,8 @@ pub(super) struct Checkpoint {
     /// How many of the accounts were in the closure by name.
     pub(super) found: u64,
     pub(super) source: SourceFile,
+    /// What the bank knew beside the accounts.
+    pub(super) bank: Option<Bank>,
     /// The segments of the keyframe. Filled in when they are stored.
     pub(super) segments: Vec<Segment>,
 }

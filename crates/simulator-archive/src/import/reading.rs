@@ -15,7 +15,7 @@ use super::state::{StateFile, StateReader};
 use super::{ImportOptions, ScopeChoice};
 use crate::digest::Digest;
 use crate::location::Location;
-use crate::manifest::{Scope, ScopeEvidence, SourceFile};
+use crate::manifest::{Bank, Scope, ScopeEvidence, SourceFile};
 use crate::model::Block;
 use crate::writer::Description;
 
@@ -43,6 +43,7 @@ struct Facts {
     blocks: Vec<SourceFile>,
     /// How many of the accounts are in the closure by name.
     found: u64,
+    bank: Option<Bank>,
 }
 
 /// What the accounts showed.
@@ -50,6 +51,7 @@ struct Start {
     listing: Listing,
     source: Vec<SourceFile>,
     found: u64,
+    bank: Option<Bank>,
 }
 
 /// Why reading ended early.
@@ -74,6 +76,7 @@ impl Reading {
             state: start.source,
             blocks: blocks.into_sources(),
             found: start.found,
+            bank: start.bank,
         }))
     }
 
@@ -118,6 +121,7 @@ impl Reading {
 
     fn accounts(&self, mut accounts: StateReader) -> Result<Start, Ended> {
         let mut start = Start::new(vec![accounts.source()])?;
+        start.bank = accounts.bank();
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some((address, account)) = accounts.next()? {
             if let Some(closure) = &self.closure {
@@ -145,6 +149,7 @@ impl Reading {
         };
         let mut start = Start::new(vec![checkpoint.source.clone()])?;
         start.found = checkpoint.found;
+        start.bank = checkpoint.bank.clone();
         let read = checkpoint.accounts(&self.location, |address, account| start.listing.add(address, account));
         match self.runtime.block_on(read) {
             // What is damaged is made again.
@@ -206,6 +211,7 @@ impl Reading {
             scope,
             scope_evidence: facts.scope_evidence,
             closure: self.closure.as_ref().map(|closure| closure.describe(facts.found)),
+            bank: facts.bank,
             sources: self.files.sources(facts.state, facts.blocks),
         }
     }
@@ -243,6 +249,7 @@ impl Start {
             listing: Listing::new().map_err(ImportError::Sort)?,
             source,
             found: 0,
+            bank: None,
         })
     }
 
@@ -261,6 +268,7 @@ impl Start {
             blockhash: first.previous_blockhash,
             found: self.found,
             source: source.clone(),
+            bank: self.bank.clone(),
             segments: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::lines::Lines;
 use super::snapshot::SnapshotAccounts;
-use crate::manifest::SourceFile;
+use crate::manifest::{Bank, SourceFile};
 use crate::model::{Account, Block, Slot};
 
 /// How many lines are read between two signs of life.
@@ -83,6 +83,14 @@ impl StateReader {
         match self {
             Self::Accounts { accounts, .. } => accounts.next(),
             Self::Snapshot(snapshot) => snapshot.next(),
+        }
+    }
+
+    /// What the bank knew beside the accounts.
+    pub(super) fn bank(&self) -> Option<Bank> {
+        match self {
+            Self::Accounts { .. } => None,
+            Self::Snapshot(snapshot) => Some(snapshot.bank().clone()),
         }
     }
 

@@ -131,6 +131,11 @@ async fn the_state_that_was_written_last_is_kept() {
         let importers: Vec<_> = manifest.sources.iter().map(|source| source.importer).collect();
         assert_eq!(importers, [Importer::Snapshot, Importer::GetBlock]);
         assert_eq!(manifest.sources[0].files[0].name, snapshot.name());
+        let bank = manifest.bank.unwrap();
+        let blockhashes: Vec<_> = bank.blockhashes.iter().map(|recent| recent.blockhash.clone()).collect();
+        assert_eq!(blockhashes, [hash(9).to_string(), hash(7).to_string()]);
+        assert_eq!((bank.slot, bank.block_height, bank.epoch_stakes.len()), (9, 9, 1));
+        assert_eq!(bank.epoch_stakes[0].vote_accounts.len(), 1);
     }
 }
 
@@ -471,6 +476,7 @@ async fn a_list_and_a_snapshot_give_the_same_archive() {
         assert_eq!(from_snapshot.segments, from_list.segments, "{name}");
         assert_eq!(from_snapshot.scope_evidence, from_list.scope_evidence, "{name}");
         assert_eq!(from_snapshot.scope, Scope::All, "{name}");
+        check_bank(&from_snapshot, &directory, name);
         let last = last.unwrap();
         assert_eq!(last.bytes_read, last.bytes_total);
         let archive = Archive::open_at(streamed).await.unwrap();
@@ -555,4 +561,28 @@ async fn a_scope_that_nothing_touches_keeps_what_no_transaction_names() {
     assert_eq!(manifest.accounts(10), 1);
     let closure = manifest.closure.unwrap();
     assert_eq!((closure.transactions, closure.addresses, closure.found), (0, 2, 1));
+}
+
+/// The bank's blockhashes are those of its sysvar, and its hash is the one that the next slot's record names.
+fn check_bank(manifest: &Manifest, directory: &Path, name: &str) {
+    let bank = manifest.bank.as_ref().unwrap();
+    let list = simulator_testkit::accounts::read(&directory.join("accounts-start.jsonl.gz")).unwrap();
+    let sysvar = &list[&solana_sdk_ids::sysvar::recent_blockhashes::ID].data;
+    let count = u64::from_le_bytes(sysvar[..8].try_into().unwrap()) as usize;
+    let listed = sysvar[8..].chunks_exact(40).take(count);
+    let listed: Vec<_> = listed.map(|entry| bs58::encode(&entry[..32]).into_string()).collect();
+    let queued = bank.blockhashes.iter().map(|recent| recent.blockhash.clone());
+    assert!(
+        listed.len() > 30 && queued.take(count).collect::<Vec<_>>() == listed,
+        "{name}"
+    );
+    let clock = &list[&solana_sdk_ids::sysvar::clock::ID].data;
+    assert_eq!(bank.slot.to_le_bytes(), clock[..8], "{name}");
+    let epoch = u64::from_le_bytes(clock[16..24].try_into().unwrap());
+    let stakes = bank.epoch_stakes.iter().find(|stakes| stakes.epoch == epoch).unwrap();
+    let sum: u64 = stakes.vote_accounts.iter().map(|voter| voter.stake).sum();
+    assert!(sum > 0 && sum == stakes.total_stake, "{name}: {stakes:?}");
+    if name == "agave-full" {
+        assert_eq!(bank.hash, "6dgqhDbNd2ta9UE87oAUy6eVtugW3e7ejs3Ctp5NQpfF");
+    }
 }

@@ -3,23 +3,31 @@
 //!
 //! The stakes of mainnet take hundreds of megabytes here, so that this is read as it passes, and only what is used is kept.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use solana_hash::Hash;
+use solana_pubkey::Pubkey;
 
 use super::error::SnapshotProblem;
 use super::lattice::{ELEMENTS, Lattice};
 use super::storage::StorageId;
 use super::tar::Tar;
-use crate::model::Slot;
+use crate::manifest::{self, EpochStakes, RecentBlockhash, VoterStake};
 
 /// The most files of accounts that are believed. A snapshot of mainnet has one for each slot of an epoch, 432,000.
 const MAX_STORAGES: usize = 4 << 20;
 
+/// The most blockhashes, epochs and vote accounts of an epoch that are believed; a bank keeps 301, about 6, and some thousands.
+const MAX_BLOCKHASHES: u64 = 4096;
+const MAX_EPOCHS: u64 = 64;
+const MAX_VOTERS: u64 = 1 << 17;
+
 /// What is kept of a bank.
 pub(super) struct Bank {
-    pub(super) slot: Slot,
+    /// What the archive keeps of it.
+    pub(super) kept: manifest::Bank,
     /// The blockhash of the bank's own slot.
     pub(super) blockhash: Option<Hash>,
     /// The length of each file of accounts.
@@ -34,26 +42,36 @@ pub(super) struct Bank {
 /// Reads the bank from the entry that the archive is at.
 pub(super) fn read_bank<R: BufRead>(tar: &mut Tar<R>, entry: &str) -> Result<Bank, SnapshotProblem> {
     let mut from = Bincode { tar, entry };
-    let blockhash = from.blockhash_queue()?;
-    let slot = from.versioned_bank()?;
+    let (blockhash, blockhashes) = from.blockhash_queue()?;
+    let mut kept = from.versioned_bank()?;
     let storages = from.storages()?;
     from.skip(8)?;
-    if from.u64()? != slot {
+    if from.u64()? != kept.slot {
         return Err(from.malformed("the accounts are those of another slot"));
     }
     from.skip(32)?;
     let accounts_hash = from.array()?;
     from.skip(5 * 8)?;
     from.roots()?;
-    let (epoch_accounts_hash, lattice) = from.extra_fields()?;
+    let extra = from.extra_fields()?;
+    kept.blockhashes = blockhashes;
+    kept.epoch_stakes = extra.epoch_stakes;
     Ok(Bank {
-        slot,
+        kept,
         blockhash,
         storages,
-        lattice,
+        lattice: extra.lattice,
         accounts_hash,
-        epoch_accounts_hash,
+        epoch_accounts_hash: extra.epoch_accounts_hash,
     })
+}
+
+/// What stands behind the bank's own fields.
+#[derive(Default)]
+struct Extra {
+    epoch_accounts_hash: Option<[u8; 32]>,
+    epoch_stakes: Vec<EpochStakes>,
+    lattice: Option<Lattice>,
 }
 
 struct Bincode<'a, R> {
@@ -63,27 +81,42 @@ struct Bincode<'a, R> {
 
 impl<R: BufRead> Bincode<'_, R> {
     /// Last index, last hash, then hashes with fee, index and time; the most that are kept.
-    fn blockhash_queue(&mut self) -> Result<Option<Hash>, SnapshotProblem> {
+    fn blockhash_queue(&mut self) -> Result<(Option<Hash>, Vec<RecentBlockhash>), SnapshotProblem> {
         self.skip(8)?;
         let last = self.option(Self::array)?;
-        self.skip_list(32 + 8 + 8 + 8)?;
+        let mut hashes = Vec::new();
+        for _ in 0..self.bounded(32 + 8 + 8 + 8, MAX_BLOCKHASHES)? {
+            let blockhash = Hash::new_from_array(self.array()?).to_string();
+            let lamports_per_signature = self.u64()?;
+            let recent = RecentBlockhash {
+                blockhash,
+                lamports_per_signature,
+            };
+            hashes.push((Reverse(self.u64()?), recent));
+            self.skip(8)?;
+        }
         self.skip(8)?;
-        Ok(last.map(Hash::new_from_array))
+        hashes.sort_by(|(a, x), (b, y)| (a, &x.blockhash).cmp(&(b, &y.blockhash)));
+        let hashes = hashes.into_iter().map(|(_, recent)| recent).collect();
+        Ok((last.map(Hash::new_from_array), hashes))
     }
 
-    /// The fields after the queue, up to the end of the bank itself. Returns the slot.
-    fn versioned_bank(&mut self) -> Result<Slot, SnapshotProblem> {
+    /// The fields after the queue, up to the end of the bank itself.
+    fn versioned_bank(&mut self) -> Result<manifest::Bank, SnapshotProblem> {
         // Ancestors; hash, parent's hash, parent; hard forks; five counters.
         self.skip_list(8 + 8)?;
-        self.skip(32 + 32 + 8)?;
+        let hash = Hash::new_from_array(self.array()?).to_string();
+        self.skip(32 + 8)?;
         self.skip_list(8 + 8)?;
         self.skip(5 * 8)?;
         self.option(Self::u64)?;
         // Ticks, nanoseconds of a slot, genesis, slots of a year, size of all data.
         self.skip(8 + 16 + 8 + 8 + 8)?;
         let slot = self.u64()?;
-        // Epoch, height, leader, fees, fee calculator, fee governor, rent, rent collector, epoch schedule, inflation.
-        self.skip(8 + 8 + 32 + 8 + 8 + 33 + 8 + (8 + 33 + 8 + 17) + 33 + 48)?;
+        self.skip(8)?;
+        let block_height = self.u64()?;
+        // Leader, fees, fee calculator, fee governor, rent, rent collector, epoch schedule, inflation.
+        self.skip(32 + 8 + 8 + 33 + 8 + (8 + 33 + 8 + 17) + 33 + 48)?;
         self.stakes(DELEGATION)?;
         self.skip_list(32)?;
         self.skip_list(32)?;
@@ -93,33 +126,46 @@ impl<R: BufRead> Bincode<'_, R> {
             self.epoch_stakes(DELEGATION)?;
         }
         match self.u8()? {
-            0 | 1 => Ok(slot),
+            0 | 1 => Ok(manifest::Bank {
+                slot,
+                hash,
+                block_height,
+                blockhashes: Vec::new(),
+                epoch_stakes: Vec::new(),
+            }),
             _ => Err(self.malformed("the end of the bank is not where it should be")),
         }
     }
 
-    /// Vote accounts, stakes of `stake` bytes each, an unused number, the epoch, the history.
-    fn stakes(&mut self, stake: u64) -> Result<(), SnapshotProblem> {
-        for _ in 0..self.count(32 + 8 + 8 + 8 + 32 + 1 + 8)? {
-            self.skip(32 + 8 + 8)?;
+    /// Vote accounts, stakes of `stake` bytes each, an unused number, the epoch, the history. Returns the vote accounts.
+    fn stakes(&mut self, stake: u64) -> Result<Vec<VoterStake>, SnapshotProblem> {
+        let mut voters = Vec::new();
+        for _ in 0..self.bounded(32 + 8 + 8 + 8 + 32 + 1 + 8, MAX_VOTERS)? {
+            voters.push(VoterStake {
+                address: Pubkey::new_from_array(self.array()?).to_string(),
+                stake: self.u64()?,
+            });
+            self.skip(8)?;
             self.skip_list(1)?;
             self.skip(32 + 1 + 8)?;
         }
         self.skip_list(32 + stake)?;
         self.skip(8 + 8)?;
-        self.skip_list(8 + 3 * 8)
+        self.skip_list(8 + 3 * 8)?;
+        Ok(voters)
     }
 
     /// Stakes and their sum, the vote accounts of each validator, the authorized voters.
-    fn epoch_stakes(&mut self, stake: u64) -> Result<(), SnapshotProblem> {
-        self.stakes(stake)?;
-        self.skip(8)?;
+    fn epoch_stakes(&mut self, stake: u64) -> Result<(u64, Vec<VoterStake>), SnapshotProblem> {
+        let voters = self.stakes(stake)?;
+        let total_stake = self.u64()?;
         for _ in 0..self.count(32 + 8 + 8)? {
             self.skip(32)?;
             self.skip_list(32)?;
             self.skip(8)?;
         }
-        self.skip_list(32 + 32)
+        self.skip_list(32 + 32)?;
+        Ok((total_stake, voters))
     }
 
     fn storages(&mut self) -> Result<BTreeMap<StorageId, u64>, SnapshotProblem> {
@@ -151,24 +197,38 @@ impl<R: BufRead> Bincode<'_, R> {
     }
 
     /// Fields that later versions added at the end, each of which may be missing. What comes behind them is not known yet.
-    fn extra_fields(&mut self) -> Result<(Option<[u8; 32]>, Option<Lattice>), SnapshotProblem> {
+    fn extra_fields(&mut self) -> Result<Extra, SnapshotProblem> {
+        let mut extra = Extra::default();
         if self.tar.left() > 0 {
             self.skip(8)?;
         }
         self.later(|from| from.skip(8 + 32 + 8 + 32 + 8))?;
-        let epoch_accounts_hash = self.later(Self::array)?;
+        extra.epoch_accounts_hash = self.later(Self::array)?;
         if self.tar.left() > 0 {
-            for _ in 0..self.count(8 + 4)? {
-                self.skip(8)?;
-                if self.array::<4>()? != [0; 4] {
-                    return Err(self.malformed("the stakes of an epoch are of an unknown kind"));
-                }
-                self.epoch_stakes(STAKE)?;
-            }
+            extra.epoch_stakes = self.all_epoch_stakes()?;
         }
-        let lattice = self.later(Self::lattice)?;
+        extra.lattice = self.later(Self::lattice)?;
         self.tar.skip(self.tar.left())?;
-        Ok((epoch_accounts_hash, lattice))
+        Ok(extra)
+    }
+
+    fn all_epoch_stakes(&mut self) -> Result<Vec<EpochStakes>, SnapshotProblem> {
+        let mut epochs = Vec::new();
+        for _ in 0..self.bounded(8 + 4, MAX_EPOCHS)? {
+            let epoch = self.u64()?;
+            if self.array::<4>()? != [0; 4] {
+                return Err(self.malformed("the stakes of an epoch are of an unknown kind"));
+            }
+            let (total_stake, mut vote_accounts) = self.epoch_stakes(STAKE)?;
+            vote_accounts.sort_by(|a, b| a.address.cmp(&b.address));
+            epochs.push(EpochStakes {
+                epoch,
+                total_stake,
+                vote_accounts,
+            });
+        }
+        epochs.sort_by_key(|stakes| stakes.epoch);
+        Ok(epochs)
     }
 
     fn lattice(&mut self) -> Result<Lattice, SnapshotProblem> {
@@ -207,6 +267,14 @@ impl<R: BufRead> Bincode<'_, R> {
         match count.checked_mul(size) {
             Some(bytes) if bytes <= self.tar.left() => Ok(count),
             _ => Err(self.malformed("a list is longer than what is left")),
+        }
+    }
+
+    /// A number of elements that are kept, of which there may be `most`.
+    fn bounded(&mut self, size: u64, most: u64) -> Result<u64, SnapshotProblem> {
+        match self.count(size)? {
+            count if count <= most => Ok(count),
+            _ => Err(self.malformed("a list has more elements than any bank")),
         }
     }
 

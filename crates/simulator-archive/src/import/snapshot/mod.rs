@@ -24,7 +24,7 @@ use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::sort::{Record, Sorted, Sorter};
 use crate::codec::{Decoder, Encoder, decode_account, encode_account};
-use crate::manifest::SourceFile;
+use crate::manifest::{self, SourceFile};
 use crate::model::{Account, Slot};
 use bank::{Bank, read_bank};
 pub use error::SnapshotProblem;
@@ -124,7 +124,12 @@ impl SnapshotAccounts {
 
     /// The slot after which the state was taken.
     pub(super) fn slot(&self) -> Slot {
-        self.bank.slot
+        self.bank.kept.slot
+    }
+
+    /// What the archive keeps of the bank.
+    pub(super) fn bank(&self) -> &manifest::Bank {
+        &self.bank.kept
     }
 
     /// The blockhash of that slot.
@@ -212,7 +217,7 @@ impl<E: FnMut(&Meter)> Reading<'_, E> {
                 self.version(&mut tar)?;
             } else if is_bank(&name) {
                 let bank = read_bank(&mut tar, &name)?;
-                let expected = format!("snapshots/{slot}/{slot}", slot = bank.slot);
+                let expected = format!("snapshots/{slot}/{slot}", slot = bank.kept.slot);
                 if name != expected || self.bank.replace(bank).is_some() {
                     return Err(SnapshotProblem::Unexpected { entry: name }.into());
                 }

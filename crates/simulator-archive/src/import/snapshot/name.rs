@@ -33,10 +33,10 @@ impl Name {
 
     /// Versions differ in what they name a snapshot after: the sum of its accounts, or older hashes of them.
     pub(super) fn check(&self, bank: &Bank) -> Result<(), SnapshotProblem> {
-        if self.slot != bank.slot {
+        if self.slot != bank.kept.slot {
             return Err(SnapshotProblem::NamedSlot {
                 named: self.slot,
-                found: bank.slot,
+                found: bank.kept.slot,
             });
         }
         let with_epoch = |epoch: [u8; 32]| {

@@ -136,6 +136,7 @@ pub(crate) fn description() -> Description {
             example: Some(key(51).to_string()),
         },
         closure: None,
+        bank: None,
         sources: vec![Source {
             importer: Importer::Program,
             files: vec![SourceFile {
