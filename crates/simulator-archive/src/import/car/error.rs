@@ -97,15 +97,12 @@ pub enum RecordProblem {
         /// The limit.
         limit: u64,
     },
-    /// The record is no protocol buffer.
+    /// The record is laid out in none of the ways that Solana's ledger has used.
     #[error("it is malformed: {what}")]
     Malformed {
         /// What is wrong.
         what: &'static str,
     },
-    /// The record is in the layout that Solana used before protocol buffers.
-    #[error("it is in the layout that was used before protocol buffers, which is not supported")]
-    Oldest,
     /// A field has a value that it cannot have.
     #[error("{field} has a value that it cannot have")]
     Field {

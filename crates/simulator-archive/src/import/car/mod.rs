@@ -3,6 +3,7 @@
 mod cbor;
 mod error;
 mod node;
+mod oldest;
 mod protobuf;
 mod record;
 mod section;

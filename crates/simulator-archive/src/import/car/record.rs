@@ -10,6 +10,7 @@ use solana_pubkey::Pubkey;
 use solana_transaction_error::TransactionError;
 
 use super::error::RecordProblem;
+use super::oldest;
 use super::protobuf::{Message, Value};
 use crate::model::{
     InnerInstruction, InnerInstructions, LoadedAddresses, Outcome, ReturnData, Reward, RewardKind, TokenBalance,
@@ -32,7 +33,8 @@ pub(super) fn outcome(stored: &[u8]) -> Result<Option<Outcome>, RecordProblem> {
     let raw = decompress(stored)?;
     match *raw {
         [] => Ok(None),
-        [0 | 1, ..] => Err(RecordProblem::Oldest),
+        // No protocol buffer begins with a field of number 0.
+        [0 | 1, ..] => oldest::outcome(&raw).map(Some),
         _ => fields(Message::new(&raw)).map(Some),
     }
 }
