@@ -20,8 +20,6 @@ pub(super) struct Book {
     version: u32,
     since: DateTime<Utc>,
     keys: BTreeMap<String, BTreeMap<NaiveDate, Counts>>,
-    #[serde(skip)]
-    is_new: bool,
 }
 
 /// A span of time that somebody asks about; an open end is the begin of the book, or now.
@@ -56,7 +54,6 @@ impl Book {
             version: VERSION,
             since: now,
             keys: BTreeMap::new(),
-            is_new: true,
         }
     }
 
@@ -73,17 +70,37 @@ impl Book {
         }
     }
 
-    /// The book as text, if anything was added since the last call.
-    pub(super) fn unsaved(&mut self) -> Option<String> {
-        std::mem::take(&mut self.is_new).then(|| {
-            let book: &Self = self;
-            serde_json::to_string(book).expect("a book has text keys only, so that it always serialises")
-        })
+    /// The book as text.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a book has text keys only, so that it always serialises")
     }
 
-    /// It was not saved after all.
-    pub(super) fn touch(&mut self) {
-        self.is_new = true;
+    /// Whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Adds everything in another book.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (key, days) in &other.keys {
+            for (day, counts) in days {
+                self.add(key, *day, *counts);
+            }
+        }
+    }
+
+    /// Takes everything away that was in this book before, and is in `part`.
+    pub(super) fn take_away(&mut self, part: &Self) {
+        self.keys.retain(|key, days| {
+            let taken = part.keys.get(key);
+            days.retain(|day, counts| {
+                if let Some(taken) = taken.and_then(|days| days.get(day)) {
+                    counts.take_away(taken);
+                }
+                *counts != Counts::default()
+            });
+            !days.is_empty()
+        });
     }
 
     /// When counting began.
@@ -96,7 +113,6 @@ impl Book {
         if counts == Counts::default() {
             return;
         }
-        self.is_new = true;
         let days = self.keys.entry(key.to_owned()).or_default();
         days.entry(day).or_default().add(&counts);
         while days.len() > MAX_DAYS {
@@ -104,18 +120,18 @@ impl Book {
         }
     }
 
-    /// What a key used in a span. It begins at midnight, and nothing is known within a day.
-    pub(super) fn report(&self, key: &str, span: Span, now: DateTime<Utc>) -> Page {
+    /// What a key used in a span, by this book and a later one. It begins at midnight, and nothing is known within a day.
+    pub(super) fn report(&self, later: &Self, key: &str, span: Span, now: DateTime<Utc>) -> Page {
         let until = span.until.unwrap_or(now).min(now);
         let begin = span.since.unwrap_or(self.since).max(self.since).min(until).date_naive();
-        let pages = self.keys.get(key);
         let (mut total, mut daily) = (Counts::default(), Vec::new());
         for day in begin.iter_days() {
             let start = midnight(day);
             if start >= until && day > begin {
                 break;
             }
-            let counts = pages.and_then(|days| days.get(&day)).copied().unwrap_or_default();
+            let mut counts = self.on(key, day);
+            counts.add(&later.on(key, day));
             total.add(&counts);
             daily.push(DailyUsage {
                 start,
@@ -130,6 +146,13 @@ impl Book {
             total,
             daily,
         }
+    }
+}
+
+impl Book {
+    fn on(&self, key: &str, day: NaiveDate) -> Counts {
+        let days = self.keys.get(key);
+        days.and_then(|days| days.get(&day)).copied().unwrap_or_default()
     }
 }
 
@@ -198,7 +221,7 @@ mod tests {
             until: until.map(time),
         };
         let now = time("2026-03-03T09:30:00Z");
-        book().report("a", span, now).into_report("a")
+        book().report(&Book::new(now), "a", span, now).into_report("a")
     }
 
     #[test]
@@ -241,18 +264,26 @@ mod tests {
     #[test]
     fn keys_see_themselves_only() {
         let now = time("2026-03-03T09:30:00Z");
-        let slots = |key| book().report(key, Span::default(), now).total.slots;
-        assert_eq!((slots("a"), slots("b"), slots("c")), (11, 5, 0));
+        let slots = |key| book().report(&book(), key, Span::default(), now).total.slots;
+        assert_eq!((slots("a"), slots("b"), slots("c")), (22, 10, 0));
     }
 
     #[test]
-    fn comes_back_as_it_was_saved_and_only_once() {
-        let mut book = book();
-        let text = book.unsaved().unwrap();
-        assert_eq!(book.unsaved(), None);
-        assert_eq!(Book::from_json(&text).unwrap(), book);
-        book.touch();
-        assert_eq!(book.unsaved(), Some(text.clone()));
+    fn what_was_merged_elsewhere_can_be_taken_away() {
+        let (mut all, part) = (book(), book());
+        all.merge(&part);
+        all.add("c", "2026-03-03".parse().unwrap(), slots(1));
+        assert_eq!(all.keys["a"].values().map(|counts| counts.slots).sum::<u64>(), 22);
+        all.take_away(&part);
+        all.take_away(&part);
+        assert_eq!(all.keys.keys().collect::<Vec<_>>(), ["c"]);
+        assert!(!all.is_empty() && Book::new(all.since).is_empty());
+    }
+
+    #[test]
+    fn comes_back_as_it_was_written() {
+        let text = book().to_json();
+        assert_eq!(Book::from_json(&text).unwrap(), book());
         let other = text.replace("\"version\":1", "\"version\":2");
         assert!(matches!(Book::from_json(&other), Err(BookError::Version(2))));
         assert!(matches!(Book::from_json("{"), Err(BookError::Shape(_))));

@@ -25,6 +25,11 @@ macro_rules! counts {
             pub(crate) fn add(&mut self, more: &Self) {
                 $(self.$name = self.$name.saturating_add(more.$name);)*
             }
+
+            /// Takes away what was added before.
+            pub(crate) fn take_away(&mut self, part: &Self) {
+                $(self.$name = self.$name.saturating_sub(part.$name);)*
+            }
         }
 
         impl Counters {

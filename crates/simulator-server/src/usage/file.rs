@@ -1,4 +1,4 @@
-//! The book on disk: one small file, replaced as a whole.
+//! The book on disk: one small file, replaced as a whole. Several servers may add to it, one after the other.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -12,6 +12,8 @@ use super::book::{Book, BookError};
 
 /// Its name in the state directory.
 const FILE_NAME: &str = "usage.json";
+/// Locked by whoever replaces it.
+const LOCK_NAME: &str = "usage.lock";
 
 /// Why what was used cannot be read or written.
 #[derive(Debug, Error)]
@@ -85,12 +87,20 @@ impl UsageFile {
         }
     }
 
-    /// Replaces the book. Whatever happens on the way, the file is the old one or the new one.
-    pub(super) fn write(&self, text: &str) -> Result<(), UsageFileError> {
-        self.replace(text).map_err(|source| UsageFileError::Write {
+    /// Adds to the book, and returns it as it is then. Whatever happens on the way, the file is the old one or the new
+    /// one. Waits while another server adds to it.
+    pub(super) fn add(&self, more: &Book, now: DateTime<Utc>) -> Result<Book, UsageFileError> {
+        let failed = |source| UsageFileError::Write {
             path: self.path.clone(),
             source,
-        })
+        };
+        // Closing it gives the lock back.
+        let lock = File::create(self.directory.join(LOCK_NAME)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut book = self.read(now)?;
+        book.merge(more);
+        self.replace(&book.to_json()).map_err(failed)?;
+        Ok(book)
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
@@ -118,23 +128,41 @@ static SAVES: AtomicU64 = AtomicU64::new(0);
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::Counts;
     use super::*;
 
     fn now() -> DateTime<Utc> {
         "2026-03-01T12:00:00Z".parse().unwrap()
     }
 
+    fn slots(slots: u64) -> Book {
+        let mut book = Book::new(now());
+        let counts = Counts {
+            slots,
+            ..Counts::default()
+        };
+        book.add("desk", now().date_naive(), counts);
+        book
+    }
+
     #[test]
-    fn a_new_one_is_empty_and_comes_back() {
+    fn servers_that_share_it_add_to_it() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("made/on/the/way");
-        let file = UsageFile::open(&place).unwrap();
-        let mut book = file.read(now()).unwrap();
-        file.write(&book.unsaved().unwrap()).unwrap();
+        let [one, other] = [(); 2].map(|()| UsageFile::open(&place).unwrap());
+        assert!(one.read(now()).unwrap().is_empty());
         let later = now() + chrono::TimeDelta::days(1);
-        let again = UsageFile::open(&place).unwrap().read(later).unwrap();
-        assert_eq!(again.since(), now());
-        assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "nothing temporary is left");
+        one.add(&slots(1), now()).unwrap();
+        other.add(&slots(10), later).unwrap();
+        let all = one.add(&slots(100), later).unwrap();
+        assert_eq!(all, slots(111));
+        assert_eq!(UsageFile::open(&place).unwrap().read(later).unwrap(), all);
+        let mut names: Vec<_> = fs::read_dir(&place)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [FILE_NAME, LOCK_NAME], "nothing temporary is left");
     }
 
     #[test]

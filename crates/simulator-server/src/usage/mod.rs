@@ -36,10 +36,19 @@ use crate::keys::{Keys, Owner};
 pub(crate) struct Usage {
     meters: Mutex<BTreeMap<Owner, Arc<Meter>>>,
     defaults: OwnLimits,
-    book: Mutex<Book>,
+    books: Mutex<Books>,
     file: Option<UsageFile>,
     /// Held while the file is written: the last save has to be the last.
     saving: Mutex<()>,
+}
+
+/// What was counted.
+#[derive(Debug)]
+struct Books {
+    /// As it is on disk, where there is a place for it.
+    saved: Book,
+    /// What has come since.
+    new: Book,
 }
 
 impl Usage {
@@ -54,7 +63,7 @@ impl Usage {
         now: DateTime<Utc>,
     ) -> Result<Self, UsageFileError> {
         let file = state_dir.map(UsageFile::open).transpose()?;
-        let book = match &file {
+        let saved = match &file {
             Some(file) => file.read(now)?,
             None => Book::new(now),
         };
@@ -65,7 +74,10 @@ impl Usage {
         Ok(Self {
             meters: Mutex::new(meters.collect()),
             defaults,
-            book: Mutex::new(book),
+            books: Mutex::new(Books {
+                saved,
+                new: Book::new(now),
+            }),
             file,
             saving: Mutex::default(),
         })
@@ -84,12 +96,12 @@ impl Usage {
     pub(crate) fn report(&self, owner: &Owner, span: Span, now: DateTime<Utc>) -> UsageReport {
         self.collect(now);
         let meter = self.meter(owner);
-        let book = lock(&self.book);
-        let page = book.report(owner.name(), span, now);
+        let books = lock(&self.books);
+        let page = books.saved.report(&books.new, owner.name(), span, now);
         let limits = meter.limits();
         UsageReport {
             activity: Some(Activity {
-                counted_since: book.since(),
+                counted_since: books.saved.since(),
                 survives_restart: self.file.is_some(),
                 sessions_now: meter.sessions_now() as u64,
                 max_sessions: limits.sessions as u64,
@@ -116,22 +128,23 @@ impl Usage {
         let _saving = lock(&self.saving);
         self.collect(now);
         let Some(file) = &self.file else { return Ok(()) };
-        let Some(text) = lock(&self.book).unsaved() else {
+        let new = lock(&self.books).new.clone();
+        if new.is_empty() {
             return Ok(());
-        };
-        let written = file.write(&text);
-        if written.is_err() {
-            lock(&self.book).touch();
         }
-        written
+        let saved = file.add(&new, now)?;
+        let mut books = lock(&self.books);
+        books.saved = saved;
+        books.new.take_away(&new);
+        Ok(())
     }
 
     fn collect(&self, now: DateTime<Utc>) {
         let instant = Instant::now();
         let meters = lock(&self.meters);
-        let mut book = lock(&self.book);
+        let mut books = lock(&self.books);
         for (owner, meter) in meters.iter() {
-            book.add(owner.name(), now.date_naive(), meter.take(instant));
+            books.new.add(owner.name(), now.date_naive(), meter.take(instant));
         }
     }
 }
