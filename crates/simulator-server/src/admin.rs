@@ -34,6 +34,9 @@ pub(crate) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
+    if state.is_restoring() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "restoring\n").into_response();
+    }
     "ready\n".into_response()
 }
 

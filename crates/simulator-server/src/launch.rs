@@ -212,7 +212,7 @@ impl Thread {
         match worker.repeat(past) {
             Ok(()) => {
                 // What was done before has been counted.
-                worker.meter.begin();
+                worker.meter.begin_again();
                 drop(started.send(Ok(())));
                 worker.run();
             }

@@ -268,4 +268,19 @@ mod tests {
         drop((life, lease));
         assert!(matches!(state.begin(wanted(), &driver), Begun::New(..)));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_restoring_until_what_there_was_at_its_start_is_there() {
+        let state = State::empty().await;
+        let id = SessionId::from_random_bytes([1; 16]);
+        let Begun::New(creation, _lease) = state.begin(wanted(), &Arc::default()) else {
+            panic!("nothing was begun before");
+        };
+        state.registry.expect(id, Owner::Anyone, Arc::clone(&creation));
+        assert!(state.is_restoring());
+        state.registry.expect_no_more(id);
+        assert!(!state.is_restoring());
+        state.registry.expect(id, Owner::Anyone, creation);
+        assert!(!state.is_restoring(), "it takes over what another server left");
+    }
 }

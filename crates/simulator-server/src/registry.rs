@@ -96,6 +96,11 @@ impl Registry {
         self.lock().expected.remove(&id);
     }
 
+    /// Whether any session is being restored.
+    pub(crate) fn is_expecting(&self) -> bool {
+        !self.lock().expected.is_empty()
+    }
+
     /// The session with this id that is being restored; with an owner, only if it is that one's.
     pub(crate) fn expected(&self, id: SessionId, owner: Option<&Owner>) -> Option<Arc<Creation>> {
         let known = self.lock();

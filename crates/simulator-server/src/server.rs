@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use simulator_archive::ArchiveError;
 use thiserror::Error;
@@ -108,6 +109,7 @@ impl Server {
             durability,
             limits: config.limits,
             times: config.times,
+            restored: AtomicBool::new(false),
             shutdown,
             tasks,
         });

@@ -1,6 +1,7 @@
 //! What every connection of a server shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use simulator_api::{BacktestError, SessionId};
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) data_pool: Arc<DataPool>,
     pub(crate) limits: Limits,
     pub(crate) times: Times,
+    /// Whether the sessions that there were when the server started have been restored.
+    pub(crate) restored: AtomicBool,
     /// Cancelled when the server is to stop.
     pub(crate) shutdown: CancellationToken,
     /// Connections and sessions, which a shutdown waits for.
@@ -84,6 +87,15 @@ impl State {
         let session = session.await?;
         unfinished.finish();
         Ok(session)
+    }
+
+    /// Whether sessions are being restored that there were when the server started. What it takes over later, from
+    /// another server, does not count.
+    pub(crate) fn is_restoring(&self) -> bool {
+        if !self.registry.is_expecting() {
+            self.restored.store(true, Ordering::Relaxed);
+        }
+        !self.restored.load(Ordering::Relaxed)
     }
 
     /// A place among the sessions of an owner, and what counts the session's use.
@@ -175,6 +187,7 @@ impl State {
             durability: None,
             registry: Registry::new(limits.sessions),
             names: Names::default(),
+            restored: AtomicBool::new(false),
             usage: usage.expect("there is nothing to read"),
             metrics: Arc::default(),
             data_pool: limits.data_pool(),

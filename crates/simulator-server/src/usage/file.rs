@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -104,9 +103,8 @@ impl UsageFile {
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
-        // Nobody else writes to it: another server over the same directory, or a save of this one that is not over yet.
-        let number = SAVES.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.path.with_extension(format!("{}-{number}.tmp", std::process::id()));
+        // Nobody else writes to it: the lock is held.
+        let temporary = self.path.with_extension("json.tmp");
         let mut file = File::create(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -122,9 +120,6 @@ impl UsageFile {
         }
     }
 }
-
-/// Saves of this process.
-static SAVES: AtomicU64 = AtomicU64::new(0);
 
 #[cfg(test)]
 mod tests {

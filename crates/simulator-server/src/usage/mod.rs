@@ -38,7 +38,7 @@ pub(crate) struct Usage {
     defaults: OwnLimits,
     books: Mutex<Books>,
     file: Option<UsageFile>,
-    /// Held while the file is written: the last save has to be the last.
+    /// Held while the file is written: nothing may be added to it twice.
     saving: Mutex<()>,
 }
 

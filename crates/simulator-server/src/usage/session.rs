@@ -94,6 +94,11 @@ impl SessionMeter {
         }
     }
 
+    /// The session goes on after the server has started anew: it was counted as started then.
+    pub(crate) fn begin_again(&self) {
+        self.live();
+    }
+
     /// The session ends when this is dropped.
     pub(crate) fn end_on_drop(self: &Arc<Self>) -> EndOnDrop {
         EndOnDrop(Arc::clone(self))
@@ -238,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_end_is_told_once_and_gives_the_place_back() {
         let session = session().await;
-        session.begin();
+        session.begin_again();
         let end = session.end_on_drop();
         session.completed();
         session.failed();
@@ -247,7 +252,7 @@ mod tests {
         let counts = session.key().take(Instant::now());
         assert_eq!(
             (counts.started, counts.completed, counts.failed, counts.slots),
-            (1, 1, 0, 0)
+            (0, 1, 0, 0)
         );
         assert!(session.key().session_place(Duration::ZERO).await.is_ok());
         assert_eq!(session.key().sessions_now(), 0);
