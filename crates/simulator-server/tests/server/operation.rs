@@ -140,6 +140,7 @@ async fn a_key_has_limits_of_its_own() {
     .await;
     let mut first = with_key(&server, "small").await;
     let (rpc, _) = first.create(whole()).await;
+    first.run().await;
     let mut second = with_key(&server, "small").await;
     let error = second.create_fails(whole()).await;
     assert!(error.contains("all 1 sessions of this API key"), "{error}");
