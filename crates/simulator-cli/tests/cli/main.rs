@@ -9,6 +9,7 @@ mod import;
 mod ledgers;
 mod long_runs;
 mod outputs;
+mod restart;
 mod run;
 mod serve;
 mod sessions;

@@ -165,7 +165,12 @@ pub(crate) struct RunningServer {
 impl RunningServer {
     /// Starts `sim serve` on any free port and waits until it is ready.
     pub(crate) fn start(workspace: &Workspace, args: &[&str]) -> Self {
-        let all = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        Self::start_on(workspace, "127.0.0.1:0", args)
+    }
+
+    /// Starts `sim serve` on this address and waits until it is ready.
+    pub(crate) fn start_on(workspace: &Workspace, listen: &str, args: &[&str]) -> Self {
+        let all = [&["serve", "--listen", listen], args].concat();
         Self::spawn(&mut workspace.command(&all))
     }
 
@@ -191,6 +196,12 @@ impl RunningServer {
         let stderr = self.child.stderr.as_mut().expect("it is piped");
         stderr.read_to_string(&mut log).expect("text");
         log
+    }
+
+    /// Ends the server at once, in the middle of whatever it does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
     }
 
     /// Asks the server to stop and returns its exit code.
