@@ -11,9 +11,8 @@ use simulator_client::CreateSession;
 use simulator_client::managed::{
     ConnectionPolicy, ManagedBacktestSession, ManagedEvent, ManagedSessionError, ReconnectPolicy,
 };
+use simulator_client::transport::{BoxTransport, ConnectRequest, Connector as _, Frame, WebSocketConnector};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::{RunningServer, Workspace};
 
@@ -81,19 +80,22 @@ impl Phoenix {
 
 /// A client that knows nothing of connections that are lost.
 struct Raw {
-    socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
+    socket: BoxTransport,
 }
 
 impl Raw {
     async fn connect(address: &str) -> Self {
-        let (socket, _) = connect_async(format!("ws://{address}/backtest"))
-            .await
-            .expect("the server listens");
+        let request = ConnectRequest {
+            url: format!("ws://{address}/backtest").parse().expect("an address"),
+            headers: Default::default(),
+        };
+        let connected = WebSocketConnector::default().connect(request).await;
+        let socket = connected.expect("the server listens");
         Self { socket }
     }
 
     async fn send(&mut self, request: &Value) {
-        let sent = self.socket.send(Message::text(request.to_string())).await;
+        let sent = self.socket.send(Frame::Text(request.to_string().into())).await;
         sent.expect("the server reads");
     }
 
@@ -102,8 +104,8 @@ impl Raw {
         loop {
             let frame = timeout(PATIENCE, self.socket.next()).await.expect("not for ever");
             match frame {
-                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Frame::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
                 _ => return None,
             }
         }
