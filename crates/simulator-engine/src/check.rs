@@ -128,7 +128,8 @@ fn is_nonce_with(account: &AccountSharedData, blockhash: &Hash) -> bool {
     verify_nonce_account(account, blockhash).is_some()
 }
 
-fn sets_compute_unit_limit(transaction: &Sanitized) -> bool {
+/// Whether a transaction says itself how many compute units it may use.
+pub(crate) fn sets_compute_unit_limit(transaction: &Sanitized) -> bool {
     transaction.program_instructions_iter().any(|(program, instruction)| {
         *program == compute_budget::ID && instruction.data.first() == Some(&SET_COMPUTE_UNIT_LIMIT)
     })

@@ -58,6 +58,39 @@ pub(crate) fn differing_fields(
         .collect()
 }
 
+/// Whether two outcomes differ in nothing but what execution costs. A transaction that sets no limit of compute units
+/// pays its price for the default, so that its fee may differ, and by as much its payer's balance.
+pub(crate) fn differs_only_in_costs(recorded: &Outcome, computed: &Outcome, sets_limit: bool) -> bool {
+    let dearer = i128::from(recorded.fee) - i128::from(computed.fee);
+    let mut adjusted = Outcome {
+        compute_units: recorded.compute_units,
+        ..computed.clone()
+    };
+    if !sets_limit && dearer != 0 {
+        adjusted.fee = recorded.fee;
+        if let Some(payer) = adjusted.post_balances.first_mut() {
+            let balance = i128::from(*payer) - dearer;
+            *payer = u64::try_from(balance).unwrap_or(*payer);
+        }
+    }
+    if logs_without_costs(recorded) == logs_without_costs(computed) {
+        adjusted.logs.clone_from(&recorded.logs);
+    }
+    differing_fields(recorded, &adjusted, |_| true).is_empty()
+}
+
+/// The log without numbers of compute units, as the runtime writes them.
+fn logs_without_costs(outcome: &Outcome) -> Option<Vec<String>> {
+    const REMAINING: &str = "Program consumption: ";
+    let without = |line: &String| match line.split_once(" consumed ") {
+        Some((program, units)) if units.ends_with(" compute units") => program.to_owned(),
+        _ if line.starts_with(REMAINING) => REMAINING.to_owned(),
+        _ => line.clone(),
+    };
+    let logs = outcome.logs.as_ref()?;
+    Some(logs.iter().map(without).collect())
+}
+
 fn agrees<T: PartialEq>(recorded: &Option<T>, computed: &Option<T>) -> bool {
     recorded.is_none() || recorded == computed
 }
@@ -200,6 +233,43 @@ mod tests {
             ..outcome()
         };
         assert_eq!(fields(&outcome(), &computed), vec![]);
+    }
+
+    #[test]
+    fn costs_are_units_and_what_follows_from_them() {
+        let units = |units| {
+            let logs = vec![
+                "Program A invoke [1]".into(),
+                format!("Program consumption: {units} units remaining"),
+                format!("Program A consumed {units} of 1400000 compute units"),
+            ];
+            Outcome {
+                compute_units: Some(units),
+                logs: Some(logs),
+                ..outcome()
+            }
+        };
+        assert!(differs_only_in_costs(&units(1), &units(2), true));
+        let dearer = Outcome {
+            fee: 5060,
+            post_balances: vec![0, 20],
+            ..units(1)
+        };
+        let cheaper = Outcome {
+            fee: 5041,
+            post_balances: vec![19, 20],
+            ..units(2)
+        };
+        assert!(differs_only_in_costs(&dearer, &cheaper, false));
+        assert!(!differs_only_in_costs(&dearer, &cheaper, true), "its limit is its own");
+        let other_balance = Outcome {
+            post_balances: vec![20, 20],
+            ..cheaper
+        };
+        assert!(!differs_only_in_costs(&dearer, &other_balance, false));
+        let mut other_log = units(2);
+        other_log.logs.as_mut().expect("has some")[0] = "Program B invoke [1]".into();
+        assert!(!differs_only_in_costs(&units(1), &other_log, true));
     }
 
     #[test]

@@ -5,10 +5,12 @@ use simulator_archive::model::Outcome;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_runtime_transaction::transaction_meta::TransactionMeta;
+use solana_svm_transaction::svm_message::SVMMessage;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
 use crate::block::{DecodedBlock, first_signature};
+use crate::cause::{Cause, Compared};
 use crate::check::{Origin, Sanitized};
 use crate::divergence::differing_fields;
 use crate::execute::Effects;
@@ -17,7 +19,7 @@ use crate::outcome;
 use crate::replay::{OpenSlot, Replay};
 use crate::report::{
     AccountDiff, AccountDiffs, Divergence, DivergenceClass, Execution, OutcomeField, Skip, TransactionReport,
-    Unverifiable, Verdict,
+    Unreproduced, Unverifiable, Verdict,
 };
 use crate::view::AccountView;
 
@@ -29,6 +31,8 @@ pub(crate) struct Executed {
     pub(crate) writable_keys: Vec<Pubkey>,
     pub(crate) programs: Vec<Pubkey>,
     pub(crate) account_diffs: Vec<AccountDiff>,
+    /// Why it differs from its record, if it was compared and does.
+    pub(crate) cause: Option<Cause>,
 }
 
 impl Replay {
@@ -91,13 +95,17 @@ impl Replay {
         recorded: Option<&Outcome>,
     ) -> Executed {
         let keys = outcome::account_keys(transaction);
-        if let Some(unknown) = self.unknown_account(&keys, recorded) {
+        if let Some(unknown) = self.unknown_account(open, transaction, &keys, recorded) {
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
-        match self.machine(open).execute(transaction, origin, &self.seen) {
+        let result = self.machine(open).execute(transaction, origin, &self.seen);
+        let computed = result.as_ref().ok().map(|effects| &effects.outcome);
+        let cause = recorded.and_then(|recorded| self.cause(open, transaction, &keys, Compared { recorded, computed }));
+        let executed = match result {
             Ok(effects) => self.land(open, transaction, keys, effects),
             Err(error) => Executed::of(transaction, keys, Execution::Refused(error)),
-        }
+        };
+        Executed { cause, ..executed }
     }
 
     /// Stores what a transaction has done to the session in the open slot.
@@ -135,16 +143,40 @@ impl Replay {
 
     /// The first account that the transaction needs and the archive says nothing of. What a recorded balance shows
     /// to be empty is known to be absent.
-    fn unknown_account(&mut self, keys: &[Pubkey], recorded: Option<&Outcome>) -> Option<Pubkey> {
+    fn unknown_account(
+        &mut self,
+        open: &OpenSlot,
+        transaction: &Sanitized,
+        keys: &[Pubkey],
+        recorded: Option<&Outcome>,
+    ) -> Option<Pubkey> {
         if self.accounts.scope() == Scope::All {
             return None;
         }
-        for (index, key) in keys.iter().enumerate() {
-            if recorded.and_then(|recorded| recorded.pre_balances.get(index)) == Some(&0) {
-                self.accounts.assume_absent(key);
+        match recorded {
+            None => self.assume_unlisted_absent(open, transaction, keys),
+            Some(recorded) => {
+                let balances = keys.iter().zip(&recorded.pre_balances);
+                for (key, _) in balances.filter(|(_, balance)| **balance == 0) {
+                    self.accounts.assume_absent(key);
+                }
             }
         }
         AccountView::from(&self.accounts).first_unknown(keys)
+    }
+
+    /// Where nothing was recorded, nothing speaks against taking accounts that are not listed as absent: those that a
+    /// transaction creates are not. Without its payer and its programs it could not have been executed.
+    fn assume_unlisted_absent(&mut self, open: &OpenSlot, transaction: &Sanitized, keys: &[Pubkey]) {
+        let is_needed = |index: usize| index == 0 || transaction.is_invoked(index);
+        for (_, key) in keys.iter().enumerate().filter(|(index, _)| !is_needed(*index)) {
+            if !self.accounts.is_known(key) {
+                self.accounts.assume_absent(key);
+                self.lineage.reach([key], Reached::UNKNOWN);
+                let slot = open.block.block().slot;
+                self.recorder.unreproduced(Unreproduced::UnlistedAccounts, slot);
+            }
+        }
     }
 
     fn judge(
@@ -209,11 +241,21 @@ impl Replay {
     }
 
     fn diverged(&mut self, executed: &Executed, fields: Vec<OutcomeField>, inherited: Option<Reached>) -> Verdict {
-        let class = inherited.map_or(self.default_class(), |inherited| inherited.class);
+        let cause = executed.cause.filter(|_| inherited.is_none());
+        let class = match (inherited, cause) {
+            (Some(inherited), _) => inherited.class,
+            (None, Some(cause)) => cause.class,
+            (None, None) => self.default_class(),
+        };
         self.lineage
             .reach(&executed.writable_keys, Reached::through_transaction(class));
         let root = inherited.is_none_or(|inherited| inherited.way == Way::Directly);
-        Verdict::Diverged(Divergence { fields, class, root })
+        Verdict::Diverged(Divergence {
+            fields,
+            class,
+            culprit: cause.and_then(|cause| cause.culprit),
+            root,
+        })
     }
 }
 
@@ -228,6 +270,7 @@ impl Executed {
             writable_keys,
             programs,
             account_diffs: Vec::new(),
+            cause: None,
         }
     }
 
@@ -255,6 +298,7 @@ impl Executed {
             writable_keys,
             programs,
             account_diffs: Vec::new(),
+            cause: None,
         }
     }
 }

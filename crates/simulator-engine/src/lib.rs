@@ -16,6 +16,7 @@ mod block;
 mod blockhash_queue;
 mod bundle;
 mod callbacks;
+mod cause;
 mod check;
 mod deployment;
 mod digest;

@@ -64,6 +64,12 @@ impl Recorder {
         occurrences.count += 1;
     }
 
+    /// Whether any of these could not be reproduced.
+    pub(crate) fn has_unreproduced(&self, any_of: impl IntoIterator<Item = Unreproduced>) -> bool {
+        let mut any_of = any_of.into_iter();
+        any_of.any(|what| self.summary.unreproduced.contains_key(&what))
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         self.summary.clone()
     }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::accounts::{AccountBase, AccountStore, Lookup};
 use crate::block::DecodedBlock;
 use crate::blockhash_queue::{BlockhashAge, BlockhashQueue, RecentBlockhash};
+use crate::cause::Trials;
 use crate::check::Checker;
 use crate::digest::ResultDigest;
 use crate::epoch::Payout;
@@ -130,6 +131,7 @@ pub struct Replay {
     pub(crate) proof: Proof,
     pub(crate) lineage: Lineage,
     pub(crate) recorder: Recorder,
+    pub(crate) trials: Trials,
     /// Staking rewards that are still to be paid.
     pub(crate) payout: Option<Payout>,
     pub(crate) tip: Tip,
@@ -205,6 +207,7 @@ impl Replay {
             proof,
             lineage: Lineage::default(),
             recorder: Recorder::default(),
+            trials: Trials::default(),
             payout: None,
             tip: Tip {
                 slot: clock.slot,

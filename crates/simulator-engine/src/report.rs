@@ -90,6 +90,8 @@ pub struct Divergence {
     pub fields: Vec<OutcomeField>,
     /// What the difference is put down to.
     pub class: DivergenceClass,
+    /// The account or the feature that is to blame, where it began and can be named.
+    pub culprit: Option<Pubkey>,
     /// Whether this is where it began: no transaction before it passed the cause on to one of its accounts. What the user
     /// changed directly is a cause, not a divergence.
     pub root: bool,
@@ -131,7 +133,17 @@ pub enum DivergenceClass {
     Overridden,
     /// An account that the transaction depends on is not in the archive.
     UnknownAccount,
-    /// Neither: the engine or the archive is wrong.
+    /// An account had another balance on the chain before the transaction: the archive does not hold what the chain had,
+    /// or something outside transactions was not repeated.
+    Archive,
+    /// A feature is not active that was on the chain: with it the transaction does what was recorded.
+    Feature,
+    /// Nothing but what execution costs differs: compute units, the fee of a transaction that sets no limit, and what the
+    /// log says of them. The runtime's rules for that have changed without a feature.
+    CostRules,
+    /// A sysvar holds a stand-in, because the archive does not tell what the chain had.
+    Sysvar,
+    /// None of these: the engine is wrong.
     Engine,
 }
 
@@ -237,6 +249,9 @@ pub enum ProofUnavailable {
 /// Something that the runtime did outside transactions and that could not be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unreproduced {
+    /// A transaction without a recorded outcome named accounts of which the archive says nothing; they were taken not to
+    /// exist. Counted by account.
+    UnlistedAccounts,
     /// The block's fees were due to a leader whom no recorded reward names.
     LeaderFee,
     /// The block has no recorded time; the Clock kept its parent's.

@@ -246,9 +246,15 @@ fn compute_budget(features: &FeatureSet) -> ComputeBudget {
 
 fn environment(features: &FeatureSet) -> Result<ProgramRuntimeEnvironment, SetupError> {
     let budget = compute_budget(features).to_budget();
-    create_program_runtime_environment(&features.runtime_features(), &budget, false, false).map_err(|error| {
-        SetupError::Environment {
-            reason: error.to_string(),
-        }
+    let features = features.runtime_features();
+    let executes_oldest = !features.disable_sbpf_v0_execution || features.reenable_sbpf_v0_execution;
+    if !executes_oldest && !features.enable_sbpf_v3_deployment_and_execution {
+        // The library takes it for granted that nobody asks for this.
+        return Err(SetupError::Environment {
+            reason: "sBPF versions before 3 are disabled, and version 3 is not enabled".to_owned(),
+        });
+    }
+    create_program_runtime_environment(&features, &budget, false, false).map_err(|error| SetupError::Environment {
+        reason: error.to_string(),
     })
 }

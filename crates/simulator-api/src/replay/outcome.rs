@@ -103,6 +103,9 @@ pub struct Divergence {
     pub computed: Value,
     /// Why.
     pub class: DivergenceClass,
+    /// The account or the feature that is to blame, base58, where it began and can be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<String>,
     /// Whether it began here; `false` if an earlier difference led to it.
     pub root: bool,
 }
@@ -114,9 +117,13 @@ open_names! {
         UnknownAccount = "unknownAccount",
         /// It used an account or program that the user changed.
         Overridden = "overridden",
+        /// An account had another balance on the chain: the archive does not hold what the chain had.
+        Archive = "archive",
         /// Another set of features was active.
         Feature = "feature",
-        /// It read a sysvar that could not be reproduced.
+        /// Nothing but what execution costs differs, by rules that have changed without a feature.
+        CostRules = "costRules",
+        /// A sysvar could not be reproduced, which it may have read.
         Sysvar = "sysvar",
         /// The engine is wrong.
         Engine = "engine",

@@ -828,6 +828,7 @@ fn replay_outcomes() -> ReplayOutcomes {
             recorded: json!("a"),
             computed: Value::Null,
             class: DivergenceClass::UnknownAccount,
+            culprit: None,
             root: true,
         }],
         transactions: vec![failed_transaction(), unverifiable_transaction()],

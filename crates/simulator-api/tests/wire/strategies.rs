@@ -607,10 +607,11 @@ fn divergence() -> impl Strategy<Value = Divergence> {
         json_value(),
         json_value(),
         class,
+        of(text()),
         any::<bool>(),
     )
         .prop_map(
-            |(slot, index, signature, field, recorded, computed, class, root)| Divergence {
+            |(slot, index, signature, field, recorded, computed, class, culprit, root)| Divergence {
                 slot,
                 index,
                 signature,
@@ -618,6 +619,7 @@ fn divergence() -> impl Strategy<Value = Divergence> {
                 recorded,
                 computed,
                 class,
+                culprit,
                 root,
             },
         )

@@ -1,5 +1,7 @@
 //! What is known when a run has ended.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// Everything about a run that is not about one transaction.
@@ -50,6 +52,8 @@ pub(crate) struct Summary {
     pub(crate) failures: u64,
     pub(crate) matched: u64,
     pub(crate) diverged: u64,
+    /// Diverged transactions by class.
+    pub(crate) diverged_by_class: BTreeMap<String, u64>,
     pub(crate) unverifiable: u64,
     pub(crate) compute_units: u64,
     pub(crate) wall_seconds: f64,

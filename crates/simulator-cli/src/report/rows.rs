@@ -38,6 +38,8 @@ pub(crate) struct DivergenceRow {
     pub(crate) recorded: Value,
     pub(crate) computed: Value,
     pub(crate) class: String,
+    /// The account or the feature that is to blame, where it can be named.
+    pub(crate) culprit: Option<String>,
     /// Whether this is where it began, and no consequence of an earlier divergence.
     pub(crate) root: bool,
 }
@@ -58,6 +60,10 @@ pub(crate) struct TransactionRow {
     pub(crate) sol_changes: BTreeMap<String, i64>,
     /// Tokens gained or lost in their smallest unit, by owner of the token account and then by mint.
     pub(crate) token_changes: BTreeMap<String, BTreeMap<String, i128>>,
+    /// How it compares with the record: `matched`, `diverged` or `unverifiable`.
+    pub(crate) verdict: String,
+    /// Why it cannot be compared; null if it can.
+    pub(crate) unverifiable_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) account_diffs: Option<BTreeMap<String, AccountChange>>,
 }

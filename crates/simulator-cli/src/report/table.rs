@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BankHashes, DivergenceRow, Facts, Metadata, Sink, SlotRecord, Unreproduced};
+use super::{BankHashes, DivergenceRow, Facts, Metadata, Sink, SlotRecord, Summary, Unreproduced};
 use crate::output::OutputError;
 use crate::stdout::name_value_table;
 
@@ -74,7 +74,7 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
             ),
         ),
         ("matched", Grouped(summary.matched).to_string()),
-        ("diverged", Grouped(summary.diverged).to_string()),
+        ("diverged", diverged(summary)),
         ("unverifiable", Grouped(summary.unverifiable).to_string()),
         ("compute units", Grouped(summary.compute_units).to_string()),
         (
@@ -94,6 +94,19 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     let archives = metadata.archive.iter().flat_map(|digests| digests.split(','));
     rows.extend(archives.map(|digest| ("archive", digest.to_owned())));
     rows
+}
+
+/// How many transactions diverged, and why.
+fn diverged(summary: &Summary) -> String {
+    let classes = summary.diverged_by_class.iter();
+    let classes: Vec<_> = classes
+        .map(|(class, count)| format!("{} {class}", Grouped(*count)))
+        .collect();
+    let total = Grouped(summary.diverged);
+    match classes.is_empty() {
+        true => total.to_string(),
+        false => format!("{total}: {}", classes.join(", ")),
+    }
 }
 
 fn range(metadata: &Metadata) -> String {
@@ -187,13 +200,15 @@ impl fmt::Display for Told<'_> {
             recorded,
             computed,
             class,
+            culprit,
             root,
         } = self.0;
         let (recorded, computed) = (short(&recorded.to_string()), short(&computed.to_string()));
         let follows = if *root { "" } else { ", follows from an earlier one" };
+        let culprit = culprit.iter().map(|culprit| format!(" {culprit}")).collect::<String>();
         write!(
             formatter,
-            "slot {slot}, transaction {index} ({signature}): {field} was {recorded} and is {computed} ({class}{follows})"
+            "slot {slot}, transaction {index} ({signature}): {field} was {recorded} and is {computed} ({class}{culprit}{follows})"
         )
     }
 }

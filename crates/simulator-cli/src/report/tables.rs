@@ -23,6 +23,8 @@ const TRANSACTIONS: &[Column] = &[
     Column::required("logs", Kind::Text),
     Column::required("sol_changes", Kind::Text),
     Column::required("token_changes", Kind::Text),
+    Column::required("verdict", Kind::Text),
+    Column::optional("unverifiable_reason", Kind::Text),
 ];
 
 const DIVERGENCES: &[Column] = &[
@@ -33,6 +35,7 @@ const DIVERGENCES: &[Column] = &[
     Column::required("recorded", Kind::Text),
     Column::required("computed", Kind::Text),
     Column::required("class", Kind::Text),
+    Column::optional("culprit", Kind::Text),
     Column::required("root", Kind::Bool),
 ];
 
@@ -97,6 +100,8 @@ impl ParquetSink {
             Cell::Text(&json(&row.logs)),
             Cell::Text(&json(&row.sol_changes)),
             Cell::Text(&json(&row.token_changes)),
+            Cell::Text(&row.verdict),
+            row.unverifiable_reason.as_deref().map_or(Cell::Null, Cell::Text),
         ])?;
         self.account_diffs(row)
     }
@@ -127,6 +132,7 @@ impl ParquetSink {
             Cell::Text(&row.recorded.to_string()),
             Cell::Text(&row.computed.to_string()),
             Cell::Text(&row.class),
+            row.culprit.as_deref().map_or(Cell::Null, Cell::Text),
             Cell::Bool(row.root),
         ])
     }

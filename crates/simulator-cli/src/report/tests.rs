@@ -60,7 +60,8 @@ fn divergence(index: u32) -> DivergenceRow {
         field: "fee".into(),
         recorded: json!(5000),
         computed: json!(5001),
-        class: "engine".into(),
+        class: "feature".into(),
+        culprit: (index == 0).then(|| "switch".into()),
         root: index == 0,
     }
 }
@@ -77,6 +78,8 @@ fn record() -> SlotRecord {
         logs: vec!["Program log: hi".into()],
         sol_changes: BTreeMap::from([("alice".into(), -5000)]),
         token_changes: BTreeMap::from([("alice".into(), BTreeMap::from([("mint".into(), 7)]))]),
+        verdict: "matched".into(),
+        unverifiable_reason: None,
         account_diffs: Some(BTreeMap::from([(
             "alice".into(),
             AccountChange {
@@ -91,6 +94,8 @@ fn record() -> SlotRecord {
         error: json!("AccountNotFound"),
         compute_units: 0,
         logs: vec![],
+        verdict: "unverifiable".into(),
+        unverifiable_reason: Some("account bob is not in the archive".into()),
         account_diffs: None,
         ..good.clone()
     };

@@ -29,6 +29,8 @@ pub(super) struct Written {
     pub(super) slots: u64,
     /// `slot` is the last slot; the other fields are sums.
     pub(super) totals: SlotRow,
+    /// Diverged transactions by class.
+    pub(super) diverged_by_class: BTreeMap<String, u64>,
 }
 
 /// Writes what sessions say until all of them have ended.
@@ -93,7 +95,7 @@ impl Collector {
 
     fn write(&mut self, record: &SlotRecord) -> Result<(), OutputError> {
         self.sinks.slot(record)?;
-        self.written.add(&record.totals);
+        self.written.add(record);
         Ok(())
     }
 }
@@ -104,7 +106,8 @@ impl Written {
         (self.slots > 0).then_some(self.totals.slot)
     }
 
-    fn add(&mut self, row: &SlotRow) {
+    fn add(&mut self, record: &SlotRecord) {
+        let row = &record.totals;
         self.slots += 1;
         self.totals.slot = row.slot;
         self.totals.total += row.total;
@@ -114,6 +117,11 @@ impl Written {
         self.totals.diverged += row.diverged;
         self.totals.unverifiable += row.unverifiable;
         self.totals.compute_units += row.compute_units;
+        // The rows of one transaction, one for each field, follow each other and are of one class.
+        for of_transaction in record.divergences.chunk_by(|one, next| one.index == next.index) {
+            let class = of_transaction[0].class.clone();
+            *self.diverged_by_class.entry(class).or_default() += 1;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use simulator_api::AccountData;
-use simulator_api::replay::{AccountDiff, Divergence, SlotOutcome, TransactionOutcome};
+use simulator_api::replay::{AccountDiff, Divergence, SlotOutcome, TransactionOutcome, Verdict};
 use solana_pubkey::Pubkey;
 
 use crate::report::{AccountChange, AccountState, DivergenceRow, SlotRecord, SlotRow, TransactionRow};
@@ -71,6 +71,7 @@ fn divergence_row(divergence: Divergence) -> DivergenceRow {
         recorded: divergence.recorded,
         computed: divergence.computed,
         class: divergence.class.to_string(),
+        culprit: divergence.culprit,
         root: divergence.root,
     }
 }
@@ -101,7 +102,17 @@ fn transaction_row(transaction: TransactionOutcome) -> TransactionRow {
             .map(|(key, change)| (key.to_string(), change))
             .collect(),
         token_changes: token_changes.collect(),
+        verdict: verdict(transaction.verdict).to_owned(),
+        unverifiable_reason: transaction.unverifiable_reason,
         account_diffs,
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Matched => "matched",
+        Verdict::Diverged => "diverged",
+        Verdict::Unverifiable => "unverifiable",
     }
 }
 
@@ -161,6 +172,7 @@ mod tests {
             recorded: Value::from(1),
             computed: Value::from(2),
             class: DivergenceClass::Engine,
+            culprit: None,
             root: true,
         }
     }

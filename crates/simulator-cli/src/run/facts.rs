@@ -106,6 +106,7 @@ fn summary(written: &Written, wall: Duration) -> Summary {
         failures: totals.failures,
         matched: totals.matched,
         diverged: totals.diverged,
+        diverged_by_class: written.diverged_by_class.clone(),
         unverifiable: totals.unverifiable,
         compute_units: totals.compute_units,
         wall_seconds: wall.as_secs_f64(),
@@ -183,7 +184,16 @@ mod tests {
             total: 3,
             ..SlotRow::default()
         };
-        facts(circumstances(), ends, &Written { slots: 2, totals }).expect("good digests")
+        facts(
+            circumstances(),
+            ends,
+            &Written {
+                slots: 2,
+                totals,
+                ..Written::default()
+            },
+        )
+        .expect("good digests")
     }
 
     #[test]

@@ -10,8 +10,9 @@ use simulator_archive::model::Slot;
 use simulator_engine::{AccountBase, DecodedBlock, Replay, ReplayOptions, SlotReport, TransactionReport};
 use simulator_testkit::accounts::{AccountDump, AccountRecord};
 use simulator_testkit::{edit, paths, text};
-use solana_account::ReadableAccount;
+use solana_account::{AccountSharedData, ReadableAccount};
 use solana_hash::Hash;
+use solana_pubkey::Pubkey;
 
 /// Everything of a ledger, in memory.
 pub(crate) struct Loaded {
@@ -46,10 +47,23 @@ impl Loaded {
 
     /// The sample after a change to a copy of it.
     pub(crate) fn edited_sample(edit: impl FnOnce(&Path)) -> Self {
+        Self::edited(edit, ImportOptions::default())
+    }
+
+    /// The sample after a change to a copy of it, said to hold every account whether it does or not.
+    pub(crate) fn edited_sample_said_to_be_complete(edit: impl FnOnce(&Path)) -> Self {
+        let options = ImportOptions {
+            scope: ScopeChoice::All,
+            ..ImportOptions::default()
+        };
+        Self::edited(edit, options)
+    }
+
+    fn edited(edit: impl FnOnce(&Path), options: ImportOptions) -> Self {
         let copy = tempfile::tempdir().expect("a temporary directory");
         edit::copy(&paths::sample("agave-small"), copy.path()).expect("the sample can be copied");
         edit(copy.path());
-        Self::from_ledger(copy.path())
+        Self::import(copy.path(), options)
     }
 
     pub(crate) fn replay(&self) -> Replay {
@@ -115,21 +129,22 @@ pub(crate) fn execute_all(replay: &mut Replay, blocks: &[Arc<DecodedBlock>]) {
 
 /// Every account as it stands now.
 pub(crate) fn dump(replay: &Replay) -> AccountDump {
-    replay
-        .accounts_after(None, usize::MAX)
-        .into_iter()
-        .map(|(address, account)| {
-            let record = AccountRecord {
-                address,
-                lamports: account.lamports(),
-                owner: *account.owner(),
-                executable: account.executable(),
-                rent_epoch: account.rent_epoch(),
-                data: account.data().to_vec(),
-            };
-            (address, record)
-        })
+    let accounts = replay.accounts_after(None, usize::MAX).into_iter();
+    accounts
+        .map(|(address, account)| (address, record(address, &account)))
         .collect()
+}
+
+/// An account in the form of ledgers.
+pub(crate) fn record(address: Pubkey, account: &AccountSharedData) -> AccountRecord {
+    AccountRecord {
+        address,
+        lamports: account.lamports(),
+        owner: *account.owner(),
+        executable: account.executable(),
+        rent_epoch: account.rent_epoch(),
+        data: account.data().to_vec(),
+    }
 }
 
 /// The true bank hash of each slot, from the recording validator.

@@ -104,14 +104,26 @@ impl Audience {
             counts.push(reader.await.unwrap());
         }
         counts.push(self.late.count().await);
-        assert!(counts.iter().all(|count| *count == counts[0]), "something was lost: {counts:?}");
-        println!("notifications         {} for each of {} subscribers", counts[0], counts.len());
+        assert!(
+            counts.iter().all(|count| *count == counts[0]),
+            "something was lost: {counts:?}"
+        );
+        println!(
+            "notifications         {} for each of {} subscribers",
+            counts[0],
+            counts.len()
+        );
     }
 }
 
 async fn tell_metrics(target: &Target) {
     let (_, metrics) = get(target, "/metrics").await;
-    let told = ["sim_refused_total", "sim_pauses_total", "sim_sessions", "sim_connections{"];
+    let told = [
+        "sim_refused_total",
+        "sim_pauses_total",
+        "sim_sessions",
+        "sim_connections{",
+    ];
     metrics
         .lines()
         .filter(|line| told.iter().any(|name| line.starts_with(name)))

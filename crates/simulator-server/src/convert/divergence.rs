@@ -28,6 +28,7 @@ pub(super) fn divergences(slot: Slot, report: &TransactionReport, recorded: Opti
             recorded,
             computed,
             class: class(divergence.class),
+            culprit: divergence.culprit.map(|culprit| culprit.to_string()),
             root: divergence.root,
         }
     };
@@ -39,6 +40,10 @@ fn class(class: engine::DivergenceClass) -> DivergenceClass {
     match class {
         engine::DivergenceClass::Overridden => DivergenceClass::Overridden,
         engine::DivergenceClass::UnknownAccount => DivergenceClass::UnknownAccount,
+        engine::DivergenceClass::Archive => DivergenceClass::Archive,
+        engine::DivergenceClass::Feature => DivergenceClass::Feature,
+        engine::DivergenceClass::CostRules => DivergenceClass::CostRules,
+        engine::DivergenceClass::Sysvar => DivergenceClass::Sysvar,
         engine::DivergenceClass::Engine => DivergenceClass::Engine,
     }
 }

@@ -111,6 +111,10 @@ fn unavailable(reason: ProofUnavailable) -> &'static str {
 
 fn unreproduced(what: Unreproduced, times: &Occurrences) -> UnreproducedEffect {
     let (kind, reason) = match what {
+        Unreproduced::UnlistedAccounts => (
+            "unlistedAccounts",
+            "accounts that are not in the archive were taken not to exist",
+        ),
         Unreproduced::LeaderFee => ("leaderFee", "the leader who was due the fees is not recorded"),
         Unreproduced::BlockTime => ("blockTime", "the block's time is not recorded"),
         Unreproduced::EpochBoundary => (

@@ -284,6 +284,7 @@ fn diverged(fields: Vec<OutcomeField>) -> Verdict {
     Verdict::Diverged(Divergence {
         fields,
         class: DivergenceClass::Overridden,
+        culprit: None,
         root: true,
     })
 }
