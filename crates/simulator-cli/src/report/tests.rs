@@ -29,6 +29,7 @@ fn facts() -> Facts {
             failures: 57,
             matched: 1477,
             diverged: 1,
+            diverged_by_class: BTreeMap::from([("feature".into(), 1)]),
             unverifiable: 0,
             compute_units: 1_374_561,
             wall_seconds: 0.5,
