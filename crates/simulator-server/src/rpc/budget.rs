@@ -43,15 +43,15 @@ impl Budget {
         self.max.saturating_sub(self.spent.load(Ordering::Relaxed))
     }
 
-    /// Allows one look at every account of the session or a copy of what it has written, while the session stands still.
+    /// Allows one look at every account of the session, or one more virtual machine, while the session stands still.
     ///
     /// # Errors
     /// There have been too many.
     pub(super) fn search(&self) -> Result<(), RpcError> {
         if self.searches.fetch_add(1, Ordering::Relaxed) >= MAX_SEARCHES {
             return Err(RpcError::invalid_request(&format!(
-                "one request may go through all accounts {MAX_SEARCHES} times, as searches and simulations with \
-                 modifyAccountStates do; send the rest in another one"
+                "one request may have {MAX_SEARCHES} searches through all accounts and simulations with other code or \
+                 sysvars; send the rest in another one"
             )));
         }
         Ok(())

@@ -25,7 +25,7 @@ use super::{Answer, Target, result};
 use crate::convert::{execution_error, modifications, status_meta};
 use crate::executor::Executor;
 
-/// The owners of accounts that cannot be replaced for one simulation.
+/// The owners of code and of sysvars.
 const SPECIAL_OWNERS: [Pubkey; 6] = [
     bpf_loader_deprecated::ID,
     bpf_loader::ID,
@@ -42,8 +42,8 @@ pub(super) async fn simulate_transaction(target: &Target, params: Params<'_>) ->
     let text: String = params.required(0, "a transaction")?;
     let config: RpcSimulateTransactionConfig = params.optional(1, "config")?.unwrap_or_default();
     let changes = changes(params)?;
-    if !changes.is_empty() {
-        // The session's accounts are copied for it.
+    if changes.iter().any(|(_, account)| is_special(account)) {
+        // A virtual machine of its own is set up for it.
         target.budget.search()?;
     }
     let transaction = read_transaction(&text, config.encoding)?;
@@ -138,23 +138,9 @@ fn changes(params: Params<'_>) -> Result<Changes, RpcError> {
     modifications(accounts).map_err(|error| RpcError::invalid_params(error.to_string()))
 }
 
-/// The virtual machine has copies of code and of sysvars, which belong to the session.
-fn refuse_special(executor: &Executor, changes: &Changes) -> Result<(), RpcError> {
-    let is_special = |account: &AccountSharedData| account.executable() || SPECIAL_OWNERS.contains(account.owner());
-    let is_refused = |(address, account): &&(Pubkey, AccountSharedData)| {
-        is_special(account)
-            || executor
-                .replay()
-                .account(address)
-                .known()
-                .is_some_and(|old| is_special(&old))
-    };
-    match changes.iter().find(is_refused) {
-        Some((address, _)) => Err(RpcError::invalid_params(format!(
-            "modifyAccountStates: {address} holds code or is a sysvar; replace it with modifyAccounts"
-        ))),
-        None => Ok(()),
-    }
+/// Whether the session's virtual machine may have a copy of an account.
+fn is_special(account: &AccountSharedData) -> bool {
+    account.executable() || SPECIAL_OWNERS.contains(account.owner())
 }
 
 /// Accounts to show after a simulation.
@@ -196,14 +182,9 @@ impl Request {
         let options = SimulateOptions {
             blockhash: self.blockhash,
         };
-        let simulated = if self.changes.is_empty() {
-            executor.replay().simulate(&self.transaction, options)
-        } else {
-            refuse_special(executor, &self.changes)?;
-            executor
-                .replay()
-                .simulate_with(&self.changes, &self.transaction, options)
-        };
+        let simulated = executor
+            .replay()
+            .simulate_with(&self.changes, &self.transaction, options);
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
         refuse_unknown(executor, &simulated, &self.changes)?;
         if let Some(wanted) = &self.wanted

@@ -28,7 +28,7 @@ const BLOCKS: [u64; 21] = [
 ];
 
 /// A payment in base64 with a blockhash that the chain never had.
-fn payment(from: &str, to: &str, lamports: u64) -> String {
+pub(crate) fn payment(from: &str, to: &str, lamports: u64) -> String {
     let from: Pubkey = from.parse().unwrap();
     let message = Message::new(&[transfer(&from, &to.parse().unwrap(), lamports)], Some(&from));
     let transaction = VersionedTransaction {
@@ -420,6 +420,26 @@ async fn an_account_that_the_archive_does_not_hold_is_named() {
     );
     assert_eq!(told[1]["transactionOutcomes"][0]["err"], Value::Null, "{}", told[1]);
     assert_eq!(told[1]["accounts"][0]["lamports"], SOL);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_no_block_follows_is_told_with_the_last_one() {
+    let late = ScheduledAction::simulate(
+        ActionAnchor::before_slots(&[46, 48]),
+        &[payment(RICH, TOKEN, 1), payment(RICH, TOKEN, 1)],
+    );
+    let mut stage = Stage::set(&[late], &json!({"endSlot": 48})).await;
+    let told = stage.finish().await;
+    let places: Vec<_> = told
+        .iter()
+        .map(|result| (&result["slot"], &result["context"]["slot"]))
+        .collect();
+    assert_eq!(places, [(&json!(46), &json!(46)), (&json!(48), &json!(46))]);
+    assert_eq!(
+        (&told[0]["notRun"], &told[1]["notRun"]),
+        (&Value::Null, &json!("the slot has no block"))
+    );
     stage.end().await;
 }
 

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use simulator_api::{ActionAnchor, DiscoveryFilter, ScheduledAction};
 use simulator_archive::import::ScopeChoice;
 use simulator_server::{ApiKey, ServerConfig};
 use tempfile::TempDir;
 
+use crate::actions::payment;
 use crate::conversation::{RICH, transfer_to};
 use crate::support::{Control, Rpc, Running, SampleArchive};
 
@@ -128,6 +130,8 @@ async fn result_of(rpc: &Rpc) -> Vec<Value> {
     let everything = json!(["allWithVotes", {"replayFromSlot": 36}]);
     data.subscribe("transactionSubscribe", everything).await;
     let mut result: Vec<Value> = data.rest().await;
+    data.subscribe("actionSubscribe", json!([null, {}])).await;
+    result.extend(data.rest().await);
     for method in ["getReplaySummary", "getReplayOutcomes"] {
         result.push(rpc.call(method, json!([])).await);
     }
@@ -204,6 +208,32 @@ async fn a_session_that_is_restored_after_every_command_is_the_same_session() {
     let params = json!({"startSlot": 36, "endSlot": 46, "sendSummary": true, "outcomes": "divergences",
         "disconnectTimeoutSecs": 900, "createToken": "t"});
     is_the_same_after_every_crash(params, 1, changes()).await;
+}
+
+#[tokio::test]
+async fn a_session_with_actions_is_the_same_session() {
+    let every = ActionAnchor::BeforeEverySlot { every_n_slots: 2 };
+    let filter = DiscoveryFilter::ProgramExecuted(STAKE.parse().unwrap());
+    let actions = [
+        ScheduledAction::send(every, &[payment(RICH, SOMEBODY, 3_000_000)]),
+        ScheduledAction::simulate(
+            ActionAnchor::AfterMatch { filter },
+            &[payment(SOMEBODY, RICH, 1_000_000)],
+        ),
+        ScheduledAction::simulate(ActionAnchor::after_slots(&[41]), &[payment(SOMEBODY, RICH, 1_000_000)]),
+    ];
+    let params = json!({"startSlot": 36, "endSlot": 44, "outcomes": "divergences", "disconnectTimeoutSecs": 900,
+        "name": "nightly", "actions": ScheduledAction::pack_all(&actions)});
+    let ask = |params| Scene {
+        act: Act::Ask("continue", params),
+        reached: 1,
+    };
+    let script = vec![
+        ask(json!({"advanceCount": 4, "requestId": "a"})),
+        ask(json!({"advanceCount": 1, "requestId": "b"})),
+        ask(json!({"advanceCount": 1000, "requestId": "c"})),
+    ];
+    is_the_same_after_every_crash(params, 1, script).await;
 }
 
 #[tokio::test]

@@ -2,12 +2,17 @@
 
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
+use solana_message::{Message, VersionedMessage};
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use solana_system_interface::instruction::transfer;
+use solana_transaction::versioned::VersionedTransaction;
 
 use crate::conversation::{RICH, TOKEN, transfer_to};
 use crate::support::{Rpc, Running, SampleArchive};
 
 const MISSING: &str = "Missing111111111111111111111111111111111111";
-const TOKEN_PROGRAM: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+const MEMO: &str = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr";
 const CLOCK: &str = "SysvarC1ock11111111111111111111111111111111";
 
 #[tokio::test]
@@ -39,17 +44,38 @@ async fn accounts_are_replaced_for_one_simulation() {
 }
 
 async fn check_refusals(rpc: &Rpc) {
-    for special in [TOKEN_PROGRAM, CLOCK] {
-        let reply = simulate(rpc, TOKEN, &json!({special: lamports(1)})).await;
-        let message = reply["error"]["message"].as_str().unwrap();
-        assert!(
-            message.contains("modifyAccounts") && message.contains(special),
-            "{reply}"
-        );
-    }
+    check_code(rpc).await;
     let transfer = transfer_to(TOKEN, rpc).await;
     let config = json!({"encoding": "base64", "skipPreflight": true, "minContextSlot": 60});
     assert_eq!(rpc.error("sendTransaction", json!([transfer, config])).await.0, -32016);
+}
+
+/// A program that is replaced by something else cannot be called, in that simulation only.
+async fn check_code(rpc: &Rpc) {
+    let from: Pubkey = RICH.parse().unwrap();
+    let mut memo = transfer(&from, &from, 1);
+    memo.program_id = MEMO.parse().unwrap();
+    (memo.accounts, memo.data) = (Vec::new(), b"hi".to_vec());
+    let transaction = VersionedTransaction {
+        signatures: vec![Signature::default()],
+        message: VersionedMessage::Legacy(Message::new(&[memo], Some(&from))),
+    };
+    let wire = wincode::serialize(&transaction).unwrap();
+    let wire = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, wire);
+    let clock = json!({"data": {"data": "", "encoding": "base64"}, "executable": false, "lamports": 1,
+                       "owner": "Sysvar1111111111111111111111111111111111111", "space": 0});
+    let none = Value::Null;
+    let uncallable = json!("InvalidProgramForExecution");
+    for (changes, err) in [
+        (json!({}), &none),
+        (json!({MEMO: lamports(1)}), &uncallable),
+        (json!({CLOCK: clock}), &none),
+        (json!({}), &none),
+    ] {
+        let config = json!({"encoding": "base64", "replaceRecentBlockhash": true, "modifyAccountStates": changes});
+        let reply = rpc.reply("simulateTransaction", json!([wire, config])).await;
+        assert_eq!(&reply["result"]["value"]["err"], err, "{changes}: {reply}");
+    }
 }
 
 /// One SOL from the rich account.
