@@ -12,6 +12,7 @@ use solana_sdk_ids::bpf_loader_upgradeable;
 
 use crate::bank_hash::LatticeHash;
 use crate::deployment;
+use crate::report::AccountDiff;
 
 /// What is known about one address.
 ///
@@ -128,6 +129,8 @@ pub(crate) struct AccountStore {
     at_start: HashMap<Pubkey, Option<AccountSharedData>>,
     /// The state before the open slot of every account that the slot has written so far.
     before_slot: HashMap<Pubkey, Option<AccountSharedData>>,
+    /// The same since [`watch`](Self::watch); none while nobody watches.
+    watched: Option<HashMap<Pubkey, Option<AccountSharedData>>>,
 }
 
 impl AccountStore {
@@ -137,6 +140,7 @@ impl AccountStore {
             written: HashMap::default(),
             at_start: HashMap::default(),
             before_slot: HashMap::default(),
+            watched: None,
         }
     }
 
@@ -208,7 +212,28 @@ impl AccountStore {
             Some(written) => written,
             None => self.base.accounts.get(&address).cloned(),
         };
+        if let Some(watched) = &mut self.watched {
+            watched.entry(address).or_insert_with(|| before.clone());
+        }
         self.before_slot.entry(address).or_insert(before);
+    }
+
+    /// Begins to note what is written.
+    pub(crate) fn watch(&mut self) {
+        self.watched = Some(HashMap::default());
+    }
+
+    /// Hands out what has been written since [`watch`](Self::watch), sorted by address, without what is as it was.
+    pub(crate) fn take_watched(&mut self) -> Vec<AccountDiff> {
+        let watched = self.watched.take().unwrap_or_default();
+        let changed = watched.into_iter().map(|(address, before)| AccountDiff {
+            address,
+            before,
+            after: self.get(&address).cloned(),
+        });
+        let mut changed: Vec<_> = changed.filter(|diff| diff.before != diff.after).collect();
+        changed.sort_unstable_by_key(|diff| diff.address);
+        changed
     }
 
     /// Hands out what the slot changed, each address with its state before, and begins a new slot.

@@ -31,6 +31,7 @@ mod lineage;
 mod lookup;
 mod natives;
 mod outcome;
+mod outside;
 mod proof;
 mod recorder;
 mod replay;

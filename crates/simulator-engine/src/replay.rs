@@ -25,7 +25,7 @@ use crate::lineage::Lineage;
 use crate::natives;
 use crate::proof::Proof;
 use crate::recorder::Recorder;
-use crate::report::{AccountDiffs, SlotReport, Summary, TransactionReport, Unreproduced};
+use crate::report::{AccountDiff, AccountDiffs, SlotReport, Summary, TransactionReport, Unreproduced};
 use crate::runtime::{Runtime, SetupError};
 use crate::seen::SeenTransactions;
 use crate::sysvars::{self, Clock, SysvarError};
@@ -136,6 +136,8 @@ pub struct Replay {
     pub(crate) payout: Option<Payout>,
     pub(crate) tip: Tip,
     pub(crate) open: Option<OpenSlot>,
+    /// What changed outside of transactions and has not been taken yet.
+    pub(crate) changed_outside: Vec<AccountDiff>,
     phase: Phase,
 }
 
@@ -217,6 +219,7 @@ impl Replay {
                 recorded_bank_hash: None,
             },
             open: None,
+            changed_outside: Vec::new(),
             phase: Phase::Session,
         })
     }
@@ -236,8 +239,10 @@ impl Replay {
                 open: open.block.block().slot,
             });
         }
-        self.go_on_to(&block)?;
-        let open = self.begin_slot(block)?;
+        let open = self.outside(|replay| {
+            replay.go_on_to(&block)?;
+            replay.begin_slot(block)
+        })?;
         self.open = Some(open);
         Ok(())
     }
@@ -289,7 +294,7 @@ impl Replay {
             });
         }
         let open = self.open.take().ok_or(SlotError::NoOpenSlot)?;
-        Ok(self.end_slot(&open))
+        Ok(self.outside(|replay| replay.end_slot(&open)))
     }
 
     /// Executes a whole block on the way to where the session begins: as the chain did, without the user's options but

@@ -147,14 +147,14 @@ pub enum DivergenceClass {
     Engine,
 }
 
-/// One account that a transaction changed.
+/// One account that changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountDiff {
     /// The account's address.
     pub address: Pubkey,
-    /// Its state before the transaction; `None` if it did not exist.
+    /// Its state before; `None` if it did not exist.
     pub before: Option<AccountSharedData>,
-    /// Its state after the transaction; `None` if it ceased to exist.
+    /// Its state after; `None` if it ceased to exist.
     pub after: Option<AccountSharedData>,
 }
 

@@ -103,8 +103,12 @@ impl Replay {
     /// Two things in it follow the session whatever the account says, because the runtime cannot work against them:
     /// code counts as deployed in the slot before the open one at the latest, so that it can be called at once, and
     /// the Clock's slot and epochs are those of the session.
-    pub fn set_account(&mut self, address: Pubkey, mut account: AccountSharedData) {
+    pub fn set_account(&mut self, address: Pubkey, account: AccountSharedData) {
         self.begin_session();
+        self.outside(|replay| replay.replace_account(address, account));
+    }
+
+    fn replace_account(&mut self, address: Pubkey, mut account: AccountSharedData) {
         self.proof.session_changed();
         self.lineage.reach([&address], Reached::OVERRIDDEN);
         deployment::limit_slot(&mut account, self.slot().saturating_sub(1));

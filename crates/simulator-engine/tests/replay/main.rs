@@ -2,6 +2,7 @@
 
 mod bundles;
 mod causes;
+mod changes;
 mod ledgers;
 mod real;
 mod sessions;
