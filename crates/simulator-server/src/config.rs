@@ -78,6 +78,8 @@ pub struct Limits {
     pub data_connections: usize,
     /// Subscriptions on one PubSub connection.
     pub subscriptions: usize,
+    /// Large answers and notifications that are written at a time, for all sessions.
+    pub encoders: usize,
     /// Commands that a session keeps, in bytes, about; further changing commands are refused.
     pub command_log_bytes: usize,
     /// Account states of archives that are kept in memory while no session uses them.
@@ -211,6 +213,7 @@ impl Default for Limits {
             data_cache_bytes: 16 * MIB,
             data_connections: 64,
             subscriptions: 256,
+            encoders: 4,
             command_log_bytes: 256 * MIB,
             idle_account_bases: 2,
             blocks_ahead: 4,

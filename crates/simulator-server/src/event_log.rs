@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::config::Limits;
+use crate::seat::Driver;
 use crate::watched::Watched;
 
 /// How many events more than those at which the worker pauses may wait unread: answers to what was asked before the
@@ -185,8 +186,21 @@ impl EventLog {
     }
 
     /// The client has all events up to this one.
+    #[cfg(test)]
     pub(crate) fn mark_read(&self, cursor: Sequence) {
-        self.events.lock().mark_read(cursor);
+        self.mark_read_by(&Driver::default(), cursor);
+    }
+
+    /// A connection says that its client has all events up to this one. One that has been evicted is not believed: the
+    /// one after it may not have them.
+    pub(crate) fn mark_read_by(&self, driver: &Driver, cursor: Sequence) {
+        let mut events = self.events.lock();
+        // Looked at under the lock, because whoever evicts a connection resumes afterwards.
+        if driver.is_evicted() {
+            return;
+        }
+        events.mark_read(cursor);
+        drop(events);
         self.read.notify_waiters();
     }
 
@@ -372,7 +386,11 @@ impl io::Write for Count {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::seat::Seat;
 
     fn log_of(count: u64) -> EventLog {
         let log = EventLog::new(&Limits {
@@ -409,6 +427,20 @@ mod tests {
         log.mark_read(Sequence(99));
         log.append(None, BacktestResponse::ReadyForContinue);
         assert_eq!(log.events.lock().after(Sequence(6)).unwrap().1.seq_id, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_of_an_evicted_connection_does_not_count() {
+        let log = log_of(6);
+        let (first, second) = (Arc::default(), Arc::default());
+        let (seat, _lease) = Seat::driven(&first, Duration::ZERO);
+        log.mark_read_by(&first, Sequence(2));
+        let _lease = seat.claim(&second, Duration::from_secs(1)).await.unwrap();
+        log.resume(Some(2)).unwrap();
+        log.mark_read_by(&first, Sequence(6));
+        assert_eq!(log.events.lock().unread(), 4, "the second one has not got them");
+        log.mark_read_by(&second, Sequence(6));
+        assert_eq!(log.events.lock().unread(), 0);
     }
 
     #[test]

@@ -10,15 +10,16 @@ use simulator_archive::model::Slot;
 use simulator_engine::{
     AccountDiff, DecodedBlock, Execution, InjectedTransaction, Replay, SlotError, TransactionReport,
 };
-use solana_account::AccountSharedData;
+use solana_account::{AccountSharedData, ReadableAccount as _};
 use solana_pubkey::Pubkey;
+use solana_sdk_ids::sysvar;
 use solana_transaction::versioned::VersionedTransaction;
 
 use crate::actions::Schedule;
-use crate::convert::{SlotRecord, SummaryContext, Tally, replay_summary};
+use crate::convert::{SlotRecord, SummaryContext, Tally, mint_of, replay_summary};
 use crate::history::{History, PastTransaction};
 use crate::outcomes::OutcomeQueue;
-use crate::pubsub::{DataLog, Record, SlotHead};
+use crate::pubsub::{Changes, DataLog, Record, SlotHead};
 use crate::usage::SessionMeter;
 
 use self::actions::Runner;
@@ -70,6 +71,13 @@ impl Executor {
         &self.context
     }
 
+    /// The time of the session in seconds, from its Clock: the last of five integers of eight bytes.
+    pub(crate) fn unix_timestamp(&self) -> Option<i64> {
+        let clock = self.replay.account(&sysvar::clock::ID).known()?;
+        let bytes = clock.data().get(32..40)?.try_into().ok()?;
+        Some(i64::from_le_bytes(bytes))
+    }
+
     pub(crate) fn replay_summary(&self) -> ReplaySummary {
         replay_summary(&self.replay, &self.context, self.complete)
     }
@@ -118,6 +126,7 @@ impl Executor {
         let (slot, batches) = (block.block().slot, block.batches().len());
         self.replay.open_slot(Arc::clone(block))?;
         self.data.open_slot(SlotHead::of(block.block()));
+        self.tell_changes();
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.open = Some(SlotRecord::begin(block.block(), outcomes.detail));
         }
@@ -143,6 +152,7 @@ impl Executor {
     pub(crate) fn close(&mut self) -> Result<(), SlotError> {
         let report = self.replay.close_slot()?;
         self.meter.slot();
+        self.tell_changes();
         self.data.close_slot();
         if let Some(outcomes) = &mut self.outcomes
             && let Some(record) = outcomes.open.take()
@@ -162,6 +172,7 @@ impl Executor {
         for (address, account) in accounts {
             self.replay.set_account(address, account);
         }
+        self.tell_changes();
     }
 
     /// Executes a user's transaction in the open slot.
@@ -197,7 +208,29 @@ impl Executor {
     fn publish(&mut self, past: PastTransaction, diffs: Vec<AccountDiff>) {
         let past = Arc::new(past);
         self.history.add(Arc::clone(&past));
-        self.data.add(Record::new(past, diffs));
+        self.data.add(Record::new(past, self.changes(diffs)));
+    }
+
+    /// Tells those who have subscribed what changed outside of transactions.
+    fn tell_changes(&mut self) {
+        let diffs = self.replay.take_changes_outside();
+        if !diffs.is_empty() {
+            self.data.add_changes(self.changes(diffs));
+        }
+    }
+
+    /// Changes of the slot at hand, with what it takes to show them.
+    fn changes(&self, diffs: Vec<AccountDiff>) -> Changes {
+        let token_accounts = diffs.iter().filter_map(|diff| diff.after.as_ref());
+        let mints = token_accounts
+            .filter_map(mint_of)
+            .filter_map(|mint| Some((mint, self.replay.account(&mint).known()?)));
+        Changes {
+            slot: self.replay.slot(),
+            mints: mints.collect(),
+            unix_timestamp: self.unix_timestamp().unwrap_or_default(),
+            diffs,
+        }
     }
 
     fn keep(&mut self, block: &DecodedBlock, report: TransactionReport) {

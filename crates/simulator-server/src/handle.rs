@@ -1,6 +1,7 @@
 //! What the network knows of a session: a channel to its worker, and the queues that the worker fills.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, RequestId, SessionId, SessionName};
@@ -17,7 +18,7 @@ use crate::durable::Keeping;
 use crate::event_log::EventLog;
 use crate::executor::{Executor, InjectError};
 use crate::outcomes::OutcomeQueue;
-use crate::pubsub::DataLog;
+use crate::pubsub::{Channel, DataLog};
 use crate::session::{Order, SendRefusal};
 use crate::usage::SessionMeter;
 
@@ -42,6 +43,8 @@ pub(crate) struct SessionHandle {
     pub(crate) keeping: Keeping,
     /// How long it outlives its control connection.
     pub(crate) disconnect: Duration,
+    /// How many airdrops were asked for.
+    pub(crate) airdrops: AtomicU64,
     /// Cancelled to end the worker.
     pub(crate) stop: CancellationToken,
     /// Cancelled by the worker's thread when it ends.
@@ -97,6 +100,16 @@ pub(crate) enum ChangeError {
 }
 
 impl SessionHandle {
+    /// What its data connections need.
+    pub(crate) fn channel(&self) -> Channel {
+        Channel {
+            data: Arc::clone(&self.data),
+            number: self.number,
+            key: Arc::clone(self.meter.key()),
+            finished: self.finished.clone(),
+        }
+    }
+
     /// Hands a message to the worker, waiting for room in its inbox.
     pub(crate) async fn tell(&self, message: Message) -> Result<(), SessionGone> {
         self.inbox.send(message).await.map_err(|_| SessionGone)

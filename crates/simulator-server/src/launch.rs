@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, BacktestResponse, SessionId};
@@ -90,6 +91,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
         meter: Arc::clone(&launch.meter),
         keeping: launch.keeping.clone(),
         disconnect: launch.spec.disconnect,
+        airdrops: AtomicU64::new(0),
         stop,
         finished: CancellationToken::new(),
     });
@@ -192,7 +194,7 @@ impl Thread {
         if let Some(outcomes) = outcomes {
             outcomes.seal();
         }
-        data.end();
+        data.seal();
     }
 
     fn run(mut self, started: oneshot::Sender<Result<(), BacktestError>>) {

@@ -49,9 +49,12 @@ mod control;
 mod convert;
 mod discovery;
 mod durable;
+mod encode;
 mod event_log;
 mod executor;
 mod feed;
+#[doc(hidden)]
+pub mod fuzz;
 mod handle;
 mod history;
 mod housekeeping;

@@ -17,6 +17,7 @@ use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::metrics::{ConnectionKind, OpenConnection, Refusal};
 use crate::net::Traffic;
+use crate::pubsub::Channel;
 use crate::ranges::available_ranges;
 use crate::rpc::{self, Target};
 use crate::state::State;
@@ -134,8 +135,8 @@ async fn data_channel(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    let session = match session(&state, &id).await {
-        Ok(session) => session,
+    let channel = match channel(&state, &id).await {
+        Ok(channel) => channel,
         Err(absent) => return not_here(&state, absent),
     };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
@@ -145,7 +146,7 @@ async fn data_channel(
     if state.shutdown.is_cancelled() {
         return stopping(&state);
     }
-    let meter = session.meter.key();
+    let meter = Arc::clone(&channel.key);
     let Some(place) = meter.connection_place() else {
         return too_many(
             &state,
@@ -153,11 +154,11 @@ async fn data_channel(
             "this API key has too many connections\n",
         );
     };
-    let Some(reader) = pubsub::Reader::new(&session.data) else {
+    let Some(reader) = pubsub::Reader::new(&channel.data) else {
         let refusal = Refusal::SessionConnections;
         return too_many(&state, refusal, "this session has too many data connections\n");
     };
-    traffic.belongs_to(meter);
+    traffic.belongs_to(&meter);
     meter.counters.data_connections.add(1);
     let open = (place, OpenConnection::new(&state.metrics, ConnectionKind::Data));
     let tasks = state.tasks.clone();
@@ -166,7 +167,7 @@ async fn data_channel(
         .max_frame_size(pubsub::MAX_REQUEST_BYTES)
         .on_upgrade(move |socket| {
             tasks.track_future(async move {
-                pubsub::serve(socket, session, reader, state).await;
+                pubsub::serve(socket, channel, reader, state).await;
                 drop(open);
             })
         })
@@ -174,6 +175,11 @@ async fn data_channel(
 
 async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> {
     Json(available_ranges(&state.archives))
+}
+
+async fn channel(state: &State, id: &str) -> Result<Channel, Absent> {
+    let id = id.parse::<SessionId>().map_err(|_| Absent::Unknown)?;
+    state.channel(id).await
 }
 
 async fn session(state: &State, id: &str) -> Result<Arc<SessionHandle>, Absent> {

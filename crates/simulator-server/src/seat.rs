@@ -269,6 +269,11 @@ impl Driver {
         self.evicted.cancelled().await;
     }
 
+    /// Whether the seat was taken from this connection.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.evicted.is_cancelled()
+    }
+
     /// Waits for a probe after this one; the connection then has its client answer, and reports that.
     pub(crate) async fn probe_after(&self, earlier: u64) -> u64 {
         self.probes

@@ -15,11 +15,13 @@ use crate::archives::Archives;
 use crate::clock;
 use crate::config::ServerConfig;
 use crate::durable::{Durability, StateDirectory, StateDirectoryError};
+use crate::encode::Encoders;
 use crate::housekeeping;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::net::{Acceptor, Shared, TlsError};
+use crate::pubsub::Ended;
 use crate::registry::Registry;
 use crate::routes::router;
 use crate::state::State;
@@ -107,6 +109,8 @@ impl Server {
             metrics,
             data_pool: config.limits.data_pool(),
             durability,
+            encoders: Encoders::new(config.limits.encoders),
+            ended: Arc::new(Ended::new(config.limits.data_bytes)),
             limits: config.limits,
             times: config.times,
             restored: AtomicBool::new(false),

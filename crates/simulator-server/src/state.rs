@@ -13,14 +13,15 @@ use uuid::Uuid;
 use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
 use crate::convert::SessionSpec;
-use crate::durable::Durability;
+use crate::durable::{Absent, Durability};
+use crate::encode::Encoders;
 use crate::handle::{Message, SessionHandle};
 use crate::keys::{Keys, Owner};
 use crate::launch::{Launch, launch};
 use crate::lifetime::Wanted;
 use crate::metrics::{Metrics, Refusal};
 use crate::names::Names;
-use crate::pubsub::DataPool;
+use crate::pubsub::{Channel, DataPool, Ended};
 use crate::registry::Registry;
 use crate::usage::{SessionMeter, Usage};
 
@@ -41,6 +42,9 @@ pub(crate) struct State {
     pub(crate) times: Times,
     /// Whether the sessions that there were when the server started have been restored.
     pub(crate) restored: AtomicBool,
+    pub(crate) encoders: Encoders,
+    /// Sessions that have ended and may still be read.
+    pub(crate) ended: Arc<Ended>,
     /// Cancelled when the server is to stop.
     pub(crate) shutdown: CancellationToken,
     /// Connections and sessions, which a shutdown waits for.
@@ -132,6 +136,7 @@ impl State {
 
     /// Ends a session at once, and waits for its thread within the time for closing.
     pub(crate) async fn end(&self, session: &SessionHandle) {
+        self.keep_channel(session);
         self.registry.remove(session.id);
         session.stop.cancel();
         if tokio::time::timeout(self.times.close_limit, session.finished.cancelled())
@@ -143,6 +148,32 @@ impl State {
                 "the session's engine is still busy and was left to itself"
             );
         }
+    }
+
+    /// The data channel of a session, or of one that has ended lately.
+    ///
+    /// # Errors
+    /// There is none, or the session is being restored.
+    pub(crate) async fn channel(&self, id: SessionId) -> Result<Channel, Absent> {
+        match self.session(id).await {
+            Ok(session) => Ok(session.channel()),
+            Err(Absent::Unknown) => self.ended.get(id).ok_or(Absent::Unknown),
+            Err(coming) => Err(coming),
+        }
+    }
+
+    /// Keeps what subscribers of a session that ends may still ask for, for a while.
+    fn keep_channel(&self, session: &SessionHandle) {
+        let id = session.id;
+        self.ended.add(id, session.channel());
+        let (ended, shutdown, drain) = (Arc::clone(&self.ended), self.shutdown.clone(), self.times.data_drain);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(drain) => {}
+            }
+            ended.remove(id);
+        });
     }
 
     /// Clients of the older generation do not know an error of its own for this, and every error is final while a
@@ -191,6 +222,8 @@ impl State {
             usage: usage.expect("there is nothing to read"),
             metrics: Arc::default(),
             data_pool: limits.data_pool(),
+            encoders: Encoders::new(limits.encoders),
+            ended: Arc::new(Ended::new(limits.data_bytes)),
             limits,
             times: Times::default(),
             shutdown: CancellationToken::new(),

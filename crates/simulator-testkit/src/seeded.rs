@@ -35,6 +35,31 @@ impl Seeded {
         self.number() % bound
     }
 
+    /// An index into something of this length.
+    ///
+    /// # Panics
+    /// When it is empty.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("it is below a length")
+    }
+
+    /// A byte.
+    pub fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).expect("it is below 256")
+    }
+
+    /// Damages a message a little: cuts it off, inserts, removes or changes a byte, or repeats a part of it.
+    pub fn damage(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.index(bytes.len() + 1);
+        match self.below(5) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, self.byte()),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            3 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
+            _ => bytes.extend_from_within(at..),
+        }
+    }
+
     /// 32 bytes, for a hash or a secret key.
     pub fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];

@@ -43,9 +43,9 @@ fn conversation(random: &mut Seeded, messages: &[Vec<u8>]) -> Vec<u8> {
     let steps = random.below(24) + 1;
     let contents: Vec<_> = (0..steps)
         .map(|_| {
-            let mut content = messages[index(random, messages.len())].clone();
+            let mut content = messages[random.index(messages.len())].clone();
             if random.below(3) == 0 {
-                damage(random, &mut content);
+                random.damage(&mut content);
             }
             // Mostly messages: the other steps have the smallest numbers.
             let kind = if random.below(5) == 0 {
@@ -58,24 +58,9 @@ fn conversation(random: &mut Seeded, messages: &[Vec<u8>]) -> Vec<u8> {
         .collect();
     let mut bytes = input(contents.iter().map(|(kind, content)| (*kind, content.as_slice())));
     if random.below(10) == 0 {
-        damage(random, &mut bytes);
+        random.damage(&mut bytes);
     }
     bytes
-}
-
-fn damage(random: &mut Seeded, bytes: &mut Vec<u8>) {
-    let at = index(random, bytes.len() + 1);
-    match random.below(5) {
-        0 => bytes.truncate(at),
-        1 => bytes.insert(at, byte(random.below(256))),
-        2 if at < bytes.len() => drop(bytes.remove(at)),
-        3 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-        _ => bytes.extend_from_within(at..),
-    }
-}
-
-fn index(random: &mut Seeded, below: usize) -> usize {
-    usize::try_from(random.below(below as u64)).expect("it is below a length")
 }
 
 fn byte(number: u64) -> u8 {

@@ -205,7 +205,7 @@ impl Connection {
         };
         self.driver.answered(answered.probe);
         if let Some(session) = self.phase.session() {
-            session.events.mark_read(answered.sent);
+            session.events.mark_read_by(&self.driver, answered.sent);
         }
     }
 

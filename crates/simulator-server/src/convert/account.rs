@@ -4,6 +4,7 @@ use simulator_api::replay::{AccountBytes, ReplayAccount, ReplayAccountEntry};
 use simulator_api::{AccountData, AccountModifications, BacktestError, BinaryEncoding, EncodedBinary};
 use solana_account::{Account, AccountSharedData, ReadableAccount};
 use solana_account_decoder::parse_account_data::{AccountAdditionalDataV3, SplTokenAdditionalDataV2};
+use solana_account_decoder::parse_token::get_token_account_mint;
 use solana_account_decoder::{UiAccount, UiAccountEncoding, UiDataSliceConfig, encode_ui_account};
 use solana_pubkey::Pubkey;
 use spl_token_2022_interface::extension::interest_bearing_mint::InterestBearingConfig;
@@ -49,18 +50,10 @@ pub(crate) fn ui_account(
     encode_ui_account(address, account, encoding, additional, slice)
 }
 
-/// An account as a subscriber is shown it: of the mint of a token account nothing is at hand but its decimals.
-pub(super) fn subscribed_account(
-    address: &Pubkey,
-    account: &AccountSharedData,
-    encoding: UiAccountEncoding,
-    slice: Option<UiDataSliceConfig>,
-    decimals: Option<u8>,
-) -> UiAccount {
-    let additional = decimals.map(|decimals| AccountAdditionalDataV3 {
-        spl_token_additional_data: Some(SplTokenAdditionalDataV2::with_decimals(decimals)),
-    });
-    encode_ui_account(address, account, encoding, additional, slice)
+/// The mint of a token account.
+pub(crate) fn mint_of(account: &AccountSharedData) -> Option<Pubkey> {
+    let is_token = spl_token_2022_interface::check_spl_token_program_account(account.owner()).is_ok();
+    is_token.then(|| get_token_account_mint(account.data())).flatten()
 }
 
 /// An account as `getReplayAccounts` shows it.

@@ -1,10 +1,10 @@
 //! Blocks as a session executed them, in the shapes of Solana's RPC.
 
 use simulator_archive::model::{self, RewardKind};
-use solana_rpc_client_types::response::RpcBlockUpdate;
+use solana_rpc_client_types::response::{RpcBlockUpdate, RpcBlockUpdateError};
 use solana_transaction_status::{
-    BlockEncodingOptions, ConfirmedBlock, Reward, RewardType, TransactionDetails, TransactionWithStatusMeta,
-    UiTransactionEncoding,
+    BlockEncodingOptions, ConfirmedBlock, EncodeError, Reward, RewardType, TransactionDetails,
+    TransactionWithStatusMeta, UiTransactionEncoding,
 };
 
 use super::notification::{Json, in_context};
@@ -18,6 +18,8 @@ pub(crate) struct BlockForm {
     pub(crate) encoding: UiTransactionEncoding,
     pub(crate) details: TransactionDetails,
     pub(crate) show_rewards: bool,
+    /// The largest version of transactions that is understood, if any but legacy ones are.
+    pub(crate) max_version: Option<u8>,
 }
 
 /// As `blockSubscribe` has it where nothing is said.
@@ -26,12 +28,13 @@ impl Default for BlockForm {
         Self {
             encoding: UiTransactionEncoding::Base64,
             details: TransactionDetails::Full,
-            show_rewards: true,
+            show_rewards: false,
+            max_version: None,
         }
     }
 }
 
-/// What `blockNotification` shows: these transactions of a block, of any version.
+/// What `blockNotification` shows: these transactions of a block, or that they are of a version which is not understood.
 pub(crate) fn block_result<'a>(
     head: &SlotHead,
     transactions: impl Iterator<Item = &'a PastTransaction>,
@@ -40,15 +43,17 @@ pub(crate) fn block_result<'a>(
     let options = BlockEncodingOptions {
         transaction_details: form.details,
         show_rewards: form.show_rewards,
-        max_supported_transaction_version: Some(u8::MAX),
+        max_supported_transaction_version: form.max_version,
     };
     let encoded = confirmed_block(head, transactions).encode_with_options(form.encoding, options);
-    let update = RpcBlockUpdate {
-        slot: head.slot,
-        block: Some(encoded.expect("no version is above the largest")),
-        err: None,
+    let (block, err) = match encoded {
+        Ok(block) => (Some(block), None),
+        Err(EncodeError::UnsupportedTransactionVersion(version)) => {
+            (None, Some(RpcBlockUpdateError::UnsupportedTransactionVersion(version)))
+        }
     };
-    in_context(head.slot, update)
+    let slot = head.slot;
+    in_context(slot, RpcBlockUpdate { slot, block, err })
 }
 
 /// A block with these transactions.

@@ -16,15 +16,15 @@ mod summary;
 mod tests;
 mod transaction;
 
-pub(crate) use account::{ParseContext, modifications, replay_account, token_context, ui_account};
+pub(crate) use account::{ParseContext, mint_of, modifications, replay_account, token_context, ui_account};
 pub(crate) use action_result::action_result;
 pub(crate) use block::{BlockForm, block_result, confirmed_block};
 pub(crate) use create::{SessionSpec, session_spec};
 pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;
 pub(crate) use notification::{
-    AccountForm, account_result, diff_result, logs_result, program_result, root_result, signature_result, slot_created,
-    slot_frozen, slot_result, slot_rooted, transaction_result,
+    AccountForm, account_result, diff_result, logs_result, program_result, received_result, root_result,
+    signature_result, slot_created, slot_frozen, slot_result, slot_rooted, transaction_result,
 };
 pub(crate) use order::{continue_order, continue_to_order};
 pub(crate) use outcome::SlotRecord;

@@ -5,17 +5,16 @@ use simulator_archive::model::Slot;
 use simulator_engine::AccountDiff;
 use solana_account::AccountSharedData;
 use solana_account_decoder::{UiAccount, UiAccountEncoding, UiDataSliceConfig};
-use solana_pubkey::Pubkey;
 use solana_rpc_client_types::response::{
-    ProcessedSignatureResult, RpcKeyedAccount, RpcLogsResponse, RpcSignatureResult, SlotInfo, SlotTransactionStats,
-    SlotUpdate,
+    ProcessedSignatureResult, ReceivedSignatureResult, RpcKeyedAccount, RpcLogsResponse, RpcSignatureResult, SlotInfo,
+    SlotTransactionStats, SlotUpdate,
 };
 use solana_transaction_status::UiTransactionEncoding;
 
-use super::account::subscribed_account;
+use super::account::{ParseContext, ui_account};
 use super::transaction::confirmed;
 use crate::history::PastTransaction;
-use crate::pubsub::SlotHead;
+use crate::pubsub::{Changes, SlotHead};
 
 /// The result of a notification, as JSON.
 pub(super) type Json = String;
@@ -60,11 +59,11 @@ pub(crate) fn transaction_result(past: &PastTransaction, encoding: UiTransaction
 
 /// What `accountDiffNotification` shows.
 pub(crate) fn diff_result(past: &PastTransaction, diff: &AccountDiff) -> Json {
-    let form = AccountForm {
-        encoding: UiAccountEncoding::Base64,
-        slice: None,
+    let shown = |account: &Option<_>| {
+        let context = ParseContext::default();
+        let show = |account| ui_account(&diff.address, account, UiAccountEncoding::Base64, None, &context);
+        account.as_ref().map(show)
     };
-    let shown = |account: &Option<_>| account.as_ref().map(|account| form.show(&diff.address, account, None));
     json(&Diff {
         context: Context { slot: past.slot },
         account: diff.address.to_string(),
@@ -88,6 +87,14 @@ pub(crate) fn logs_result(past: &PastTransaction) -> Json {
     )
 }
 
+/// What `signatureNotification` shows to those who want to know that a transaction has arrived.
+pub(crate) fn received_result(past: &PastTransaction) -> Json {
+    in_context(
+        past.slot,
+        RpcSignatureResult::ReceivedSignature(ReceivedSignatureResult::ReceivedSignature),
+    )
+}
+
 /// What `signatureNotification` shows.
 pub(crate) fn signature_result(past: &PastTransaction) -> Json {
     let err = past.outcome.status.clone().err().map(Into::into);
@@ -96,15 +103,16 @@ pub(crate) fn signature_result(past: &PastTransaction) -> Json {
 }
 
 /// What `accountNotification` shows. An account that ceased to exist is an empty one, as in Solana.
-pub(crate) fn account_result(past: &PastTransaction, diff: &AccountDiff, form: AccountForm) -> Json {
-    in_context(past.slot, form.after(past, diff))
+pub(crate) fn account_result(changes: &Changes, index: usize, form: AccountForm) -> Json {
+    in_context(changes.slot, form.after(changes, &changes.diffs[index]))
 }
 
 /// What `programNotification` shows.
-pub(crate) fn program_result(past: &PastTransaction, diff: &AccountDiff, form: AccountForm) -> Json {
+pub(crate) fn program_result(changes: &Changes, index: usize, form: AccountForm) -> Json {
+    let diff = &changes.diffs[index];
     let pubkey = diff.address.to_string();
-    let account = form.after(past, diff);
-    in_context(past.slot, RpcKeyedAccount { pubkey, account })
+    let account = form.after(changes, diff);
+    in_context(changes.slot, RpcKeyedAccount { pubkey, account })
 }
 
 /// What `slotNotification` shows. Everything before the slot is final.
@@ -160,24 +168,15 @@ pub(crate) fn slot_rooted(head: &SlotHead) -> Json {
 }
 
 impl AccountForm {
-    fn show(self, address: &Pubkey, account: &AccountSharedData, decimals: Option<u8>) -> UiAccount {
-        subscribed_account(address, account, self.encoding, self.slice, decimals)
-    }
-
-    fn after(self, past: &PastTransaction, diff: &AccountDiff) -> UiAccount {
+    fn after(self, changes: &Changes, diff: &AccountDiff) -> UiAccount {
+        let show = |account: &AccountSharedData, context| {
+            ui_account(&diff.address, account, self.encoding, self.slice, context)
+        };
         match &diff.after {
-            Some(account) => self.show(&diff.address, account, decimals(past, &diff.address)),
-            None => self.show(&diff.address, &AccountSharedData::default(), None),
+            Some(account) => show(account, &changes.context(account)),
+            None => show(&AccountSharedData::default(), &ParseContext::default()),
         }
     }
-}
-
-/// The decimals of a token account's mint: the balances of the transaction name them.
-fn decimals(past: &PastTransaction, address: &Pubkey) -> Option<u8> {
-    let index = past.account_keys().position(|key| key == address)?;
-    let mut balances = past.outcome.post_token_balances.iter().flatten();
-    let balance = balances.find(|balance| usize::from(balance.account_index) == index)?;
-    Some(balance.decimals)
 }
 
 /// The block's time in milliseconds: a replay has no other clock.

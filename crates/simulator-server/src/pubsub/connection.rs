@@ -8,15 +8,16 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use simulator_api::Compression;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::compress::Compressor;
+use super::ended::Channel;
 use super::log::Reader;
 use super::request::{Call, Request};
 use super::slots::{Next, Position, Start, StartError};
-use super::subscriptions::{Subject, Subscriptions, Told};
+use super::subscriptions::{Subject, Subscriptions, Telling, Told};
 use crate::config::Times;
-use crate::handle::SessionHandle;
+use crate::encode::Encoders;
 use crate::rpc::{self, Answer, Reply, RpcError};
 use crate::state::State;
 
@@ -53,26 +54,26 @@ enum WriteError {
 }
 
 /// Serves one data connection to its end.
-pub(crate) async fn serve(socket: WebSocket, session: Arc<SessionHandle>, reader: Reader, state: Arc<State>) {
+pub(crate) async fn serve(socket: WebSocket, channel: Channel, reader: Reader, state: Arc<State>) {
     let (sink, mut frames) = socket.split();
     let (requests, waiting) = mpsc::channel(WAITING_REQUESTS);
     let mut connection = Connection::new(sink, reader, &state);
     let ending = tokio::select! {
         biased;
         () = state.shutdown.cancelled() => Ending::Restart,
-        () = over(&session, &state.times) => Ending::Over,
+        () = over(&channel, &state.times) => Ending::Over,
         ending = listen(&mut frames, &requests, &state.times) => ending,
         error = connection.run(waiting) => {
             tracing::debug!(%error, "a data connection cannot be written to");
             Ending::Stuck
         }
     };
-    tracing::debug!(?ending, session = session.number, "a data connection ends");
+    tracing::debug!(?ending, session = channel.number, "a data connection ends");
     let Connection { sink, reader, .. } = connection;
     match ending {
         Ending::Lost | Ending::Stuck => {
             drop((sink, frames));
-            await_return(&reader, &session, &state).await;
+            await_return(&reader, &channel, &state).await;
         }
         // Whoever has gone holds nobody up while hands are shaken.
         Ending::Left | Ending::Over | Ending::Restart => {
@@ -83,18 +84,18 @@ pub(crate) async fn serve(socket: WebSocket, session: Arc<SessionHandle>, reader
 }
 
 /// Keeps what a lost connection has not been sent for a while.
-async fn await_return(reader: &Reader, session: &SessionHandle, state: &State) {
+async fn await_return(reader: &Reader, channel: &Channel, state: &State) {
     reader.lose();
     tokio::select! {
         () = state.shutdown.cancelled() => {}
-        () = session.finished.cancelled() => {}
+        () = over(channel, &state.times) => {}
         () = tokio::time::sleep(state.times.data_grace) => {}
     }
 }
 
 /// Waits until the session has ended, and for the time in which its last words may be read.
-async fn over(session: &SessionHandle, times: &Times) {
-    session.finished.cancelled().await;
+async fn over(channel: &Channel, times: &Times) {
+    channel.finished.cancelled().await;
     tokio::time::sleep(times.data_drain).await;
 }
 
@@ -148,6 +149,7 @@ struct Connection {
     /// Until then nothing is told: clients of the older generation lose what arrives while they subscribe to more.
     quiet_until: Instant,
     max_subscriptions: usize,
+    encoders: Encoders,
     times: Times,
 }
 
@@ -160,6 +162,7 @@ impl Connection {
             compressor: None,
             quiet_until: Instant::now(),
             max_subscriptions: state.limits.subscriptions,
+            encoders: state.encoders.clone(),
             times: state.times.clone(),
         }
     }
@@ -174,7 +177,8 @@ impl Connection {
     }
 
     async fn work(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), WriteError> {
-        let mut pings = interval(self.times.ping_interval);
+        // None at once: Solana's blocking client takes the first message for the answer to its subscribe.
+        let mut pings = interval_at(Instant::now() + self.times.ping_interval, self.times.ping_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Everything before has been written.
@@ -190,8 +194,15 @@ impl Connection {
     }
 
     async fn answer(&mut self, request: Request) -> Result<(), WriteError> {
+        let Some(id) = request.id else {
+            // What has no id wants no answer, and can follow no subscription.
+            if let Ok(call @ Call::Unsubscribe(..)) = request.call {
+                drop(self.carry_out(call));
+            }
+            return Ok(());
+        };
         let answer = request.call.and_then(|call| self.carry_out(call));
-        let reply = Reply::new(request.id.as_deref(), answer);
+        let reply = Reply::new(Some(&id), answer);
         let text = serde_json::to_string(&reply).expect("replies have text keys only, so that they always serialise");
         self.send(Message::Text(text.into())).await
     }
@@ -213,41 +224,68 @@ impl Connection {
                 self.max_subscriptions
             )));
         }
-        let begin = self.reader.start(start).map_err(|error| refusal(&error))?;
+        let begin = self
+            .reader
+            .start(start, &subject.topic)
+            .map_err(|error| refusal(&error))?;
         self.quiet_until = Instant::now() + self.times.subscribe_pause;
         Ok(self.subscriptions.add(subject, begin))
     }
 
+    /// Tells every subscription what comes next, one message after the other: each is written when the one before it is
+    /// on its way, so that a slow reader holds one of them.
     async fn tell(&mut self, next: Next) -> Result<(), WriteError> {
-        let told = match next {
-            Next::Entry(position, entry) => self.subscriptions.take(position, &entry, self.reader.cache()),
-            Next::End => self.subscriptions.finish(),
-        };
-        if told.is_empty() {
-            return Ok(());
-        }
-        for told in told {
-            let message = self.message(told)?;
-            timeout(self.times.write_limit, self.sink.feed(message)).await??;
+        match next {
+            Next::Entry(position, entry) => {
+                for id in self.subscriptions.behind(position) {
+                    let tellings = self.subscriptions.take(id, position, &entry);
+                    self.tell_all(tellings).await?;
+                }
+            }
+            Next::End => {
+                let ends = self.subscriptions.finish();
+                self.tell_all(ends).await?;
+            }
         }
         Ok(timeout(self.times.write_limit, self.sink.flush()).await??)
     }
 
-    fn message(&mut self, told: Told) -> io::Result<Message> {
-        match told.compression {
-            None => Ok(Message::Text(told.text.into())),
-            Some(Compression::Zstd) => {
-                let compressor = match &mut self.compressor {
-                    Some(compressor) => compressor,
-                    none => none.insert(Compressor::new()?),
-                };
-                Ok(Message::Binary(compressor.message(&told.text)?.into()))
-            }
+    async fn tell_all(&mut self, tellings: Vec<Telling>) -> Result<(), WriteError> {
+        for telling in tellings {
+            let message = self.message(telling).await?;
+            timeout(self.times.write_limit, self.sink.feed(message)).await??;
         }
+        Ok(())
+    }
+
+    async fn message(&mut self, telling: Telling) -> io::Result<Message> {
+        let (size, log) = (telling.size(), Arc::clone(self.reader.log()));
+        let mut compressor = self.compressor.take();
+        let write = move || {
+            let message = message(telling.write(&log.cache), &mut compressor);
+            (message, compressor)
+        };
+        let (message, compressor) = self.encoders.run(size, write).await;
+        self.compressor = compressor;
+        message
     }
 
     async fn send(&mut self, message: Message) -> Result<(), WriteError> {
         Ok(timeout(self.times.write_limit, self.sink.send(message)).await??)
+    }
+}
+
+/// The message in the form that its subscription asked for.
+fn message(told: Told, compressor: &mut Option<Compressor>) -> io::Result<Message> {
+    match told.compression {
+        None => Ok(Message::Text(told.text.into())),
+        Some(Compression::Zstd) => {
+            let compressor = match compressor {
+                Some(compressor) => compressor,
+                none => none.insert(Compressor::new()?),
+            };
+            Ok(Message::Binary(compressor.message(&told.text)?.into()))
+        }
     }
 }
 

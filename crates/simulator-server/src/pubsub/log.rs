@@ -10,8 +10,10 @@ use tokio::sync::Notify;
 
 use super::cache::Cache;
 use super::pool::{DataPool, Share};
-use super::record::Record;
-use super::slots::{Begin, DataLimits, KeptSlot, Next, Position, SlotHead, Slots, Start, StartError};
+use super::record::{Changes, Done, Record};
+use super::slot::{KeptSlot, SlotHead};
+use super::slots::{Begin, DataLimits, Next, Position, Slots, Start, StartError};
+use super::topic::Topic;
 use crate::actions::ActionRecord;
 use crate::watched::Watched;
 
@@ -54,12 +56,17 @@ impl DataLog {
 
     /// A transaction was executed in the open slot.
     pub(crate) fn add(&self, record: Record) {
-        self.change(|slots| slots.add(record));
+        self.change(|slots| slots.add(Done::Transaction(Arc::new(record))));
+    }
+
+    /// Accounts of the open slot changed outside of transactions.
+    pub(crate) fn add_changes(&self, changes: Changes) {
+        self.change(|slots| slots.add(Done::Changes(Arc::new(changes))));
     }
 
     /// An action ran in the open slot, or did not.
     pub(crate) fn add_action(&self, record: ActionRecord) {
-        self.change(|slots| slots.add_action(record));
+        self.change(|slots| slots.add(Done::Action(Arc::new(record))));
     }
 
     /// Whether the user may add another transaction to the open slot: nothing of a slot is forgotten while it is open.
@@ -70,6 +77,11 @@ impl DataLog {
     /// Every slot that is kept, oldest first.
     pub(crate) fn kept(&self) -> Vec<KeptSlot> {
         self.slots.lock().kept()
+    }
+
+    /// About how many bytes are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.lock().bytes()
     }
 
     /// The open slot was closed.
@@ -157,13 +169,13 @@ impl Reader {
         Some(Self { log, id })
     }
 
-    pub(super) fn cache(&self) -> &Cache {
-        &self.log.cache
+    pub(super) fn log(&self) -> &Arc<DataLog> {
+        &self.log
     }
 
     /// Finds where a subscription begins, and keeps that from being forgotten until the next [`Reader::hold`].
-    pub(super) fn start(&self, start: Start) -> Result<Begin, StartError> {
-        self.log.slots.lock().start(self.id, start)
+    pub(super) fn start(&self, start: Start, topic: &Topic) -> Result<Begin, StartError> {
+        self.log.slots.lock().start(self.id, start, topic)
     }
 
     /// Everything before `position` has been sent; with none, everything.

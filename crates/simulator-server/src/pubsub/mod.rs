@@ -14,16 +14,22 @@
 mod cache;
 mod compress;
 mod connection;
+mod ended;
+mod forgotten;
 mod log;
 mod pool;
 mod record;
 mod request;
+mod slot;
 mod slots;
 mod subscriptions;
 mod topic;
 
 pub(crate) use self::connection::{MAX_REQUEST_BYTES, serve};
+pub(crate) use self::ended::{Channel, Ended};
 pub(crate) use self::log::{DataLog, Reader};
 pub(crate) use self::pool::DataPool;
-pub(crate) use self::record::Record;
-pub(crate) use self::slots::{DataLimits, KeptSlot, SlotHead};
+pub(crate) use self::record::{Changes, Record};
+pub(crate) use self::request::check_request;
+pub(crate) use self::slot::{KeptSlot, SlotHead};
+pub(crate) use self::slots::DataLimits;

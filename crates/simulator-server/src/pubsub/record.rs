@@ -1,33 +1,105 @@
-//! What subscribers can be told of one transaction.
+//! What subscribers can be told of: transactions, and accounts that changed.
 
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
+use simulator_archive::model::Slot;
 use simulator_engine::AccountDiff;
 use solana_account::{AccountSharedData, ReadableAccount as _};
 use solana_message::VersionedMessage;
 use solana_pubkey::Pubkey;
 use solana_sdk_ids::vote;
 
+use crate::actions::ActionRecord;
+use crate::convert::{ParseContext, mint_of};
 use crate::history::PastTransaction;
 
-/// A transaction that was executed, and the accounts that it changed.
+/// One thing that was done in a slot.
+#[derive(Clone, Debug)]
+pub(crate) enum Done {
+    /// A transaction was executed.
+    Transaction(Arc<Record>),
+    /// Accounts changed outside of transactions.
+    Changes(Arc<Changes>),
+    /// An action ran, or did not.
+    Action(Arc<ActionRecord>),
+}
+
+/// A transaction that was executed, and the accounts that it changed, in the order of its account keys.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) transaction: Arc<PastTransaction>,
-    /// In the order of the transaction's account keys.
+    pub(crate) changes: Changes,
+}
+
+/// Accounts that changed together.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) slot: Slot,
+    /// The time of the session in seconds.
+    pub(crate) unix_timestamp: i64,
     pub(crate) diffs: Vec<AccountDiff>,
+    /// The mints of the token accounts among them, with which amounts are shown.
+    pub(crate) mints: BTreeMap<Pubkey, AccountSharedData>,
 }
 
 /// Most signatures of a transaction that counts as a vote.
 const MAX_VOTE_SIGNATURES: usize = 2;
 
+impl Done {
+    /// The accounts that it changed.
+    pub(crate) fn changes(&self) -> Option<&Changes> {
+        match self {
+            Self::Transaction(record) => Some(&record.changes),
+            Self::Changes(changes) => Some(changes),
+            Self::Action(_) => None,
+        }
+    }
+
+    pub(super) fn diffs(&self) -> &[AccountDiff] {
+        self.changes().map_or(&[], |changes| &changes.diffs)
+    }
+
+    pub(crate) fn transaction(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Transaction(record) => Some(record),
+            Self::Changes(_) | Self::Action(_) => None,
+        }
+    }
+
+    /// About how much memory it takes. Account states are counted once before and once after a transaction, although
+    /// most of them are shared with the neighbours.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Changes(changes) => changes.size(),
+            Self::Action(record) => record.size(),
+            Self::Transaction(record) => {
+                let before = record.changes.diffs.iter().filter_map(|diff| diff.before.as_ref());
+                record.transaction.size() + record.changes.size() + before.map(account_size).sum::<usize>()
+            }
+        }
+    }
+
+    /// Whether it is the user's doing, and not the chain's.
+    pub(super) fn is_of_user(&self) -> bool {
+        match self {
+            Self::Transaction(record) => record.transaction.index.is_none(),
+            Self::Changes(_) => false,
+            Self::Action(_) => true,
+        }
+    }
+}
+
 impl Record {
-    pub(crate) fn new(transaction: Arc<PastTransaction>, mut diffs: Vec<AccountDiff>) -> Self {
+    /// A transaction with what it changed.
+    pub(crate) fn new(transaction: Arc<PastTransaction>, mut changes: Changes) -> Self {
         let position = |address: &Pubkey| transaction.account_keys().position(|key| key == address);
         // The engine sorts them by address.
-        diffs.sort_by_key(|diff| position(&diff.address).unwrap_or(usize::MAX));
-        Self { transaction, diffs }
+        changes
+            .diffs
+            .sort_by_key(|diff| position(&diff.address).unwrap_or(usize::MAX));
+        Self { transaction, changes }
     }
 
     /// Whether any of these is an account key of the transaction, static or loaded.
@@ -47,15 +119,21 @@ impl Record {
         transaction.signatures.len() <= MAX_VOTE_SIGNATURES
             && message.account_keys.get(usize::from(instruction.program_id_index)) == Some(&vote::ID)
     }
+}
 
-    /// About how much memory it takes. Account states are counted once before and once after, although most of them
-    /// are shared with the neighbours.
-    pub(super) fn size(&self) -> usize {
-        let diffs = self.diffs.iter().map(|diff| {
-            let states = [&diff.before, &diff.after].into_iter().flatten();
-            size_of::<AccountDiff>() + states.map(account_size).sum::<usize>()
-        });
-        size_of::<Self>() + self.transaction.size() + diffs.sum::<usize>()
+impl Changes {
+    /// What it takes to show the state that an account has after its change.
+    pub(crate) fn context(&self, account: &AccountSharedData) -> ParseContext {
+        ParseContext {
+            mint: mint_of(account).and_then(|mint| self.mints.get(&mint).cloned()),
+            unix_timestamp: self.unix_timestamp,
+        }
+    }
+
+    fn size(&self) -> usize {
+        let after = self.diffs.iter().filter_map(|diff| diff.after.as_ref());
+        let mints = self.mints.len() * size_of::<(Pubkey, AccountSharedData)>();
+        size_of::<Self>() + size_of_val(self.diffs.as_slice()) + mints + after.map(account_size).sum::<usize>()
     }
 }
 
@@ -106,7 +184,15 @@ pub(super) mod tests {
             before: None,
             after: Some(account(*lamports, *owner)),
         });
-        Record::new(Arc::new(past), diffs.collect())
+        Record::new(Arc::new(past), changes(0, diffs.collect()))
+    }
+
+    pub(in super::super) fn changes(slot: Slot, diffs: Vec<AccountDiff>) -> Changes {
+        Changes {
+            slot,
+            diffs,
+            ..Changes::default()
+        }
     }
 
     fn outcome(loaded: u8) -> Outcome {
@@ -139,14 +225,14 @@ pub(super) mod tests {
     #[test]
     fn lists_changes_in_the_order_of_the_keys() {
         let record = record(1, &[9, 2], 5, &[(2, 1, 0), (5, 1, 0), (9, 1, 0)]);
-        let order: Vec<_> = record.diffs.iter().map(|diff| diff.address).collect();
+        let order: Vec<_> = record.changes.diffs.iter().map(|diff| diff.address).collect();
         assert_eq!(order, [key(9), key(2), key(5)]);
     }
 
     #[test]
     fn knows_a_vote() {
         let mut past = (*record(1, &[1], 2, &[]).transaction).clone();
-        let vote_of = |past: &PastTransaction| Record::new(Arc::new(past.clone()), Vec::new()).is_vote();
+        let vote_of = |past: &PastTransaction| Record::new(Arc::new(past.clone()), Changes::default()).is_vote();
         assert!(!vote_of(&past));
         let message = Message {
             account_keys: vec![key(1), vote::ID],

@@ -1,26 +1,27 @@
 //! What a client asks for over its data connection.
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use simulator_api::{AddressType, SubscribeOptions};
 use simulator_archive::model::Slot;
 use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_types::config::{RpcBlockSubscribeFilter, RpcTransactionLogsFilter};
+use solana_rpc_client_types::filter::RpcFilterType;
 use solana_signature::Signature;
 use solana_transaction_status::UiTransactionEncoding;
 
 use super::slots::Start;
 use super::subscriptions::Subject;
-use super::topic::{AccountTopic, Kind, Topic, Which, Whose};
+use super::topic::{AccountTopic, Arrival, Kind, Topic, Which, Whose};
 use crate::convert::BlockForm;
-use crate::rpc::{Params, RpcError};
+use crate::rpc::{Envelope, Filters, Params, RpcError};
 
 /// One message of a client.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// How the answer is named; absent from the answer to what is no request.
+    /// How the answer is named: null for what is no request. Absent from a notification, which has no answer; some
+    /// clients send one every few seconds to see whether the connection lives.
     pub(super) id: Option<Box<RawValue>>,
     pub(super) call: Result<Call, RpcError>,
 }
@@ -35,13 +36,9 @@ pub(super) enum Call {
 /// Most addresses in one filter.
 const MAX_MENTIONS: usize = 256;
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    method: String,
-    #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
+/// Reads a message, for a fuzzer.
+pub(crate) fn check_request(text: &str) -> Result<(), RpcError> {
+    Request::from_json(text).call.map(drop)
 }
 
 impl Request {
@@ -63,7 +60,7 @@ impl Request {
     /// A message that is no request.
     pub(super) fn unreadable(error: RpcError) -> Self {
         Self {
-            id: None,
+            id: Some(RawValue::NULL.to_owned()),
             call: Err(error),
         }
     }
@@ -90,10 +87,7 @@ fn call(method: &str, params: Params<'_>) -> Result<Call, RpcError> {
 fn topic(kind: Kind, params: Params<'_>, options: &SubscribeOptions) -> Result<Topic, RpcError> {
     Ok(match kind {
         Kind::Account => Topic::Accounts(account_topic(Whose::Account(pubkey(params)?), params, options)?),
-        Kind::Program => {
-            refuse_filters(params)?;
-            Topic::Accounts(account_topic(Whose::Program(pubkey(params)?), params, options)?)
-        }
+        Kind::Program => Topic::Accounts(account_topic(Whose::Program(pubkey(params)?), params, options)?),
         Kind::AccountDiff => Topic::Diffs(match options.address_type {
             Some(AddressType::Program) => Whose::Program(pubkey(params)?),
             None => Whose::Account(pubkey(params)?),
@@ -102,7 +96,7 @@ fn topic(kind: Kind, params: Params<'_>, options: &SubscribeOptions) -> Result<T
         Kind::Block => Topic::Blocks(block_filter(params)?, block_form(params)?),
         Kind::Logs => Topic::Logs(which(params)?),
         Kind::Root => Topic::Roots,
-        Kind::Signature => Topic::Signature(signature(params)?),
+        Kind::Signature => Topic::Signature(signature(params)?, arrival(params)?),
         Kind::Slot => Topic::Slots,
         Kind::SlotsUpdates => Topic::SlotsUpdates,
         Kind::Transaction => {
@@ -147,22 +141,17 @@ fn start(kind: Kind, options: &SubscribeOptions) -> Start {
 }
 
 fn account_topic(whose: Whose, params: Params<'_>, options: &SubscribeOptions) -> Result<AccountTopic, RpcError> {
+    let filters = match whose {
+        Whose::Account(_) => Vec::new(),
+        Whose::Program(_) => config_key::<Vec<RpcFilterType>>(params, "filters")?.unwrap_or_default(),
+    };
     Ok(AccountTopic {
         whose,
+        filters: Filters::read(filters)?,
         encoding: config_key(params, "encoding")?.unwrap_or(UiAccountEncoding::Binary),
         slice: config_key::<UiDataSliceConfig>(params, "dataSlice")?,
         is_intra_slot: options.intra_slot_updates,
     })
-}
-
-/// To ignore filters would tell of accounts that were not asked for.
-fn refuse_filters(params: Params<'_>) -> Result<(), RpcError> {
-    match config_key::<Vec<IgnoredAny>>(params, "filters")? {
-        Some(filters) if !filters.is_empty() => Err(RpcError::invalid_params(
-            "filters are not supported by programSubscribe; filter what arrives",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn which(params: Params<'_>) -> Result<Which, RpcError> {
@@ -193,6 +182,14 @@ fn block_form(params: Params<'_>) -> Result<BlockForm, RpcError> {
         encoding: config_key(params, "encoding")?.unwrap_or(default.encoding),
         details: config_key(params, "transactionDetails")?.unwrap_or(default.details),
         show_rewards: config_key(params, "showRewards")?.unwrap_or(default.show_rewards),
+        max_version: config_key(params, "maxSupportedTransactionVersion")?,
+    })
+}
+
+fn arrival(params: Params<'_>) -> Result<Arrival, RpcError> {
+    Ok(match config_key(params, "enableReceivedNotification")? {
+        Some(true) => Arrival::Told,
+        Some(false) | None => Arrival::Untold,
     })
 }
 

@@ -1,14 +1,15 @@
 //! The slots that a session keeps for its subscribers, and who has read how much of them. No waiting.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem::size_of;
 use std::sync::Arc;
 
 use simulator_api::Cursor;
-use simulator_archive::model::{Block, Reward, Slot};
-use solana_hash::Hash;
+use simulator_archive::model::Slot;
 
-use super::record::Record;
+use super::forgotten::Forgotten;
+use super::record::{Changes, Done, Record};
+use super::slot::{KeptSlot, SlotHead, SlotLog};
+use super::topic::Topic;
 use crate::actions::ActionRecord;
 
 /// How much a session's data may hold.
@@ -20,30 +21,6 @@ pub(crate) struct DataLimits {
     pub(crate) cache_bytes: usize,
     /// Connections at a time.
     pub(crate) connections: usize,
-}
-
-/// A slot that is kept, with everything that was executed in it.
-#[derive(Clone, Debug)]
-pub(crate) struct KeptSlot {
-    pub(crate) head: Arc<SlotHead>,
-    /// In the order of execution.
-    pub(crate) records: Arc<Vec<Arc<Record>>>,
-    pub(crate) is_closed: bool,
-}
-
-/// What opens a slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SlotHead {
-    pub(crate) slot: Slot,
-    pub(crate) parent: Slot,
-    /// The block's time in seconds.
-    pub(crate) block_time: Option<i64>,
-    pub(crate) block_height: Option<u64>,
-    pub(crate) blockhash: Hash,
-    pub(crate) previous_blockhash: Hash,
-    /// As recorded.
-    pub(crate) rewards: Vec<Reward>,
-    pub(crate) num_reward_partitions: Option<u64>,
 }
 
 /// A place in the log: before an entry of a slot.
@@ -60,10 +37,12 @@ pub(super) enum Entry {
     Opened(Arc<SlotHead>),
     /// A transaction was executed.
     Transaction(Arc<Record>),
+    /// Accounts changed outside of transactions.
+    Changes(Arc<Changes>),
     /// An action ran, or did not.
     Action(Arc<ActionRecord>),
-    /// The slot was closed; the last entry, with all transactions before it.
-    Closed(Arc<SlotHead>, Arc<Vec<Arc<Record>>>),
+    /// The slot was closed; the last entry, with all that was done in it.
+    Closed(Arc<SlotHead>, Arc<Vec<Done>>),
 }
 
 /// What a reader finds.
@@ -123,8 +102,7 @@ pub(super) struct Slots {
     limits: DataLimits,
     /// How much may be kept now: less than the limit, where other sessions need the memory.
     allowed: usize,
-    /// The newest slot that was forgotten.
-    forgotten: Option<Slot>,
+    forgotten: Forgotten,
     /// What each connection has not been sent yet begins here; none for one that waits for nothing.
     readers: BTreeMap<u64, Option<Position>>,
     /// Those of them whose connection is lost, and whose client may come back.
@@ -143,39 +121,11 @@ enum Phase {
     Ended,
 }
 
-#[derive(Debug)]
-struct SlotLog {
-    head: Arc<SlotHead>,
-    records: Arc<Vec<Arc<Record>>>,
-    /// What actions did, each with its place among the records and actions of the slot; in that order.
-    actions: Vec<(usize, Arc<ActionRecord>)>,
-    bytes: usize,
-    /// What the user's transactions and actions take of it.
-    user_bytes: usize,
-    is_closed: bool,
-}
-
-impl SlotHead {
-    /// The head of a block's slot.
-    pub(crate) fn of(block: &Block) -> Self {
-        Self {
-            slot: block.slot,
-            parent: block.parent_slot,
-            block_time: block.block_time,
-            block_height: block.block_height,
-            blockhash: block.blockhash,
-            previous_blockhash: block.previous_blockhash,
-            rewards: block.rewards.clone(),
-            num_reward_partitions: block.num_reward_partitions,
-        }
-    }
-}
-
 impl Position {
     /// Where to go on after this entry.
     pub(super) fn after(self, entry: &Entry) -> Self {
         match entry {
-            Entry::Opened(_) | Entry::Transaction(_) | Entry::Action(_) => Self {
+            Entry::Opened(_) | Entry::Transaction(_) | Entry::Changes(_) | Entry::Action(_) => Self {
                 entry: self.entry + 1,
                 ..self
             },
@@ -194,7 +144,7 @@ impl Slots {
             bytes: 0,
             allowed: limits.log_bytes,
             limits,
-            forgotten: None,
+            forgotten: Forgotten::default(),
             readers: BTreeMap::new(),
             lost: BTreeSet::new(),
             next_reader: 0,
@@ -213,43 +163,23 @@ impl Slots {
     }
 
     pub(super) fn open(&mut self, head: SlotHead) {
-        let bytes = size_of::<SlotLog>() + size_of::<SlotHead>() + size_of_val(head.rewards.as_slice());
-        self.slots.push_back(SlotLog {
-            head: Arc::new(head),
-            records: Arc::default(),
-            actions: Vec::new(),
-            bytes,
-            user_bytes: 0,
-            is_closed: false,
-        });
-        self.bytes += bytes;
+        let opened = SlotLog::open(head);
+        self.bytes += opened.bytes;
+        self.slots.push_back(opened);
         self.forget();
     }
 
-    pub(super) fn add(&mut self, record: Record) {
+    pub(super) fn add(&mut self, done: Done) {
         let Some(open) = self.slots.back_mut().filter(|slot| !slot.is_closed) else {
             return;
         };
-        let size = record.size();
+        let size = done.size();
         open.bytes += size;
-        if record.transaction.index.is_none() {
+        if done.is_of_user() {
             open.user_bytes += size;
         }
         self.bytes += size;
-        Arc::make_mut(&mut open.records).push(Arc::new(record));
-        self.forget();
-    }
-
-    pub(super) fn add_action(&mut self, record: ActionRecord) {
-        let Some(open) = self.slots.back_mut().filter(|slot| !slot.is_closed) else {
-            return;
-        };
-        let size = record.size();
-        open.bytes += size;
-        open.user_bytes += size;
-        self.bytes += size;
-        let place = open.records.len() + open.actions.len();
-        open.actions.push((place, Arc::new(record)));
+        Arc::make_mut(&mut open.done).push(done);
         self.forget();
     }
 
@@ -257,7 +187,7 @@ impl Slots {
     pub(super) fn kept(&self) -> Vec<KeptSlot> {
         let kept = |slot: &SlotLog| KeptSlot {
             head: Arc::clone(&slot.head),
-            records: Arc::clone(&slot.records),
+            done: Arc::clone(&slot.done),
             is_closed: slot.is_closed,
         };
         self.slots.iter().map(kept).collect()
@@ -324,8 +254,9 @@ impl Slots {
     }
 
     /// Finds where a subscription of a reader begins, and keeps what follows there as well.
-    pub(super) fn start(&mut self, id: u64, start: Start) -> Result<Begin, StartError> {
-        let begin = self.begin(start)?;
+    pub(super) fn start(&mut self, id: u64, start: Start, topic: &Topic) -> Result<Begin, StartError> {
+        let begin = self.begin(start, topic)?;
+        self.forgotten.follow(topic);
         let held = self.readers.entry(id).or_default();
         *held = Some(held.map_or(begin.position, |held| held.min(begin.position)));
         if start != Start::Now {
@@ -376,7 +307,8 @@ impl Slots {
                 return;
             };
             self.bytes -= oldest.bytes;
-            self.forgotten = Some(oldest.head.slot);
+            let entries: Vec<_> = (0..oldest.entries()).filter_map(|index| oldest.entry(index)).collect();
+            self.forgotten.add(oldest.head.slot, &entries);
         }
     }
 
@@ -385,7 +317,7 @@ impl Slots {
         self.readers.values().flatten().map(|position| position.slot).min()
     }
 
-    fn begin(&self, start: Start) -> Result<Begin, StartError> {
+    fn begin(&self, start: Start, topic: &Topic) -> Result<Begin, StartError> {
         if self.phase == Phase::Ended {
             return Err(StartError::Ended);
         }
@@ -399,11 +331,18 @@ impl Slots {
                 (at(now.slot), Silent::Before(now))
             }
         };
-        let is_lost = start != Start::Now && self.forgotten.is_some_and(|forgotten| position.slot <= forgotten);
-        if is_lost {
-            return Err(StartError::NotRetained { oldest: self.oldest() });
+        let forgotten = self.forgotten.newest();
+        if start == Start::Now || forgotten.is_none_or(|forgotten| position.slot > forgotten) {
+            return Ok(Begin { position, silent });
         }
-        Ok(Begin { position, silent })
+        if self.forgotten.missed_nothing(topic, start) {
+            let position = at(self.oldest().slot);
+            return Ok(Begin {
+                position,
+                silent: Silent::Nothing,
+            });
+        }
+        Err(StartError::NotRetained { oldest: self.oldest() })
     }
 
     fn oldest(&self) -> Cursor {
@@ -417,26 +356,5 @@ impl Slots {
             slot: slot.head.slot,
             entry: slot.entries(),
         })
-    }
-}
-
-impl SlotLog {
-    fn entry(&self, index: usize) -> Option<Entry> {
-        let Some(place) = index.checked_sub(1) else {
-            return Some(Entry::Opened(Arc::clone(&self.head)));
-        };
-        let actions_before = self.actions.partition_point(|(at, _)| *at < place);
-        if let Some((_, action)) = self.actions.get(actions_before).filter(|(at, _)| *at == place) {
-            return Some(Entry::Action(Arc::clone(action)));
-        }
-        match self.records.get(place - actions_before) {
-            Some(record) => Some(Entry::Transaction(Arc::clone(record))),
-            None => (self.is_closed && index + 1 == self.entries())
-                .then(|| Entry::Closed(Arc::clone(&self.head), Arc::clone(&self.records))),
-        }
-    }
-
-    fn entries(&self) -> usize {
-        1 + self.records.len() + self.actions.len() + usize::from(self.is_closed)
     }
 }

@@ -9,11 +9,10 @@ use simulator_archive::model::Slot;
 use solana_transaction_status::UiTransactionEncoding;
 
 use super::cache::{Cache, CacheKey, Form};
-use super::record::Record;
+use super::record::Done;
 use super::slots::{Begin, Entry, Position, Silent};
 use super::topic::{Item, Kind, Topic, Whose};
 use crate::convert::{self, AccountForm, BlockForm};
-use crate::history::PastTransaction;
 
 /// The subscriptions of a connection, in the order in which they were made.
 #[derive(Debug, Default)]
@@ -30,16 +29,36 @@ pub(super) struct Subject {
     pub(super) compression: Option<Compression>,
 }
 
-/// A message of the server's own accord.
+/// A message of the server's own accord, not written yet: written ones are large, and only one of them is held at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Telling {
+    /// The number of the subscription.
+    id: u64,
+    subject: Arc<Subject>,
+    content: Content,
+}
+
+/// A message that has been written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) text: String,
     pub(super) compression: Option<Compression>,
 }
 
+#[derive(Clone, Debug)]
+enum Content {
+    Notification {
+        item: Item,
+        position: Position,
+        cursor: Cursor,
+    },
+    /// Nothing follows.
+    End,
+}
+
 #[derive(Debug)]
 struct Subscription {
-    subject: Subject,
+    subject: Arc<Subject>,
     /// What has not been told yet begins here.
     position: Position,
     silent: Silent,
@@ -56,7 +75,7 @@ impl Subscriptions {
     pub(super) fn add(&mut self, subject: Subject, begin: Begin) -> u64 {
         self.last_id += 1;
         let subscription = Subscription {
-            subject,
+            subject: Arc::new(subject),
             position: begin.position,
             silent: begin.silent,
             next: Cursor { slot: 0, index: 0 },
@@ -76,52 +95,51 @@ impl Subscriptions {
         self.by_id.values().map(|subscription| subscription.position).min()
     }
 
-    /// Takes the first entry at or after [`Subscriptions::position`]. Those that are further have had it. So slots never
-    /// go back, however many subscriptions there are.
-    pub(super) fn take(&mut self, position: Position, entry: &Entry, cache: &Cache) -> Vec<Told> {
-        let mut told = Vec::new();
-        let mut done = Vec::new();
-        for (id, subscription) in &mut self.by_id {
-            if subscription.position > position {
-                continue;
-            }
-            let before = told.len();
-            subscription.take(*id, position, entry, cache, &mut told);
-            if subscription.subject.kind == Kind::Signature && told.len() > before {
-                done.push(*id);
-            }
+    /// Those that have not had the first entry at or after [`Subscriptions::position`], which is here. The others are
+    /// further. So slots never go back, however many subscriptions there are.
+    pub(super) fn behind(&self, position: Position) -> Vec<u64> {
+        let is_behind = |(_, subscription): &(&u64, &Subscription)| subscription.position <= position;
+        self.by_id.iter().filter(is_behind).map(|(id, _)| *id).collect()
+    }
+
+    /// What one of [`Subscriptions::behind`] is told of the entry. One that has heard all that it wanted ends.
+    pub(super) fn take(&mut self, id: u64, position: Position, entry: &Entry) -> Vec<Telling> {
+        let Some(subscription) = self.by_id.get_mut(&id) else {
+            return Vec::new();
+        };
+        let mut told = subscription.take(id, position, entry);
+        if subscription.subject.kind == Kind::Signature && !told.is_empty() {
+            told.extend(self.complete(id));
         }
-        told.extend(done.into_iter().filter_map(|id| self.complete(id)));
         told
     }
 
     /// Nothing follows: every subscription is told so and ends.
-    pub(super) fn finish(&mut self) -> Vec<Told> {
+    pub(super) fn finish(&mut self) -> Vec<Telling> {
         let all: Vec<_> = self.by_id.keys().copied().collect();
         all.into_iter().filter_map(|id| self.complete(id)).collect()
     }
 
-    fn complete(&mut self, id: u64) -> Option<Told> {
-        let compression = self.by_id.remove(&id)?.subject.compression;
-        let text = format!(r#"{{"jsonrpc":"2.0","method":"subscriptionComplete","params":{{"subscription":{id}}}}}"#);
-        Some(Told { text, compression })
+    fn complete(&mut self, id: u64) -> Option<Telling> {
+        let subject = self.by_id.remove(&id)?.subject;
+        let content = Content::End;
+        Some(Telling { id, subject, content })
     }
 }
 
 impl Subscription {
-    fn take(&mut self, id: u64, position: Position, entry: &Entry, cache: &Cache, told: &mut Vec<Told>) {
+    fn take(&mut self, id: u64, position: Position, entry: &Entry) -> Vec<Telling> {
+        let mut told = Vec::new();
         for item in self.subject.topic.items(entry) {
             let cursor = self.count(position.slot);
-            if self.silent.covers(position, cursor) {
-                continue;
+            if !self.silent.covers(position, cursor) {
+                let content = Content::Notification { item, position, cursor };
+                let subject = Arc::clone(&self.subject);
+                told.push(Telling { id, subject, content });
             }
-            let result = self.subject.result(&item, position, cache);
-            told.push(Told {
-                text: notification(self.subject.kind, id, &result, cursor),
-                compression: self.subject.compression,
-            });
         }
         self.position = position.after(entry);
+        told
     }
 
     fn count(&mut self, slot: Slot) -> Cursor {
@@ -144,6 +162,32 @@ impl Silent {
     }
 }
 
+impl Telling {
+    /// About how much has to be written, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match &self.content {
+            Content::Notification { item, .. } => item.size(),
+            Content::End => 0,
+        }
+    }
+
+    /// Writes the message.
+    pub(super) fn write(&self, cache: &Cache) -> Told {
+        let id = self.id;
+        let text = match &self.content {
+            Content::End => {
+                format!(r#"{{"jsonrpc":"2.0","method":"subscriptionComplete","params":{{"subscription":{id}}}}}"#)
+            }
+            Content::Notification { item, position, cursor } => {
+                let result = self.subject.result(item, *position, cache);
+                notification(self.subject.kind, id, &result, *cursor)
+            }
+        };
+        let compression = self.subject.compression;
+        Told { text, compression }
+    }
+}
+
 impl Subject {
     fn result(&self, item: &Item, position: Position, cache: &Cache) -> Arc<str> {
         match item.shared_form(&self.topic) {
@@ -154,16 +198,23 @@ impl Subject {
 
     fn write(&self, item: &Item) -> String {
         match item {
-            Item::Account(record, index) => self.topic.write_account(record, *index),
+            Item::Account(done, index) => self.topic.write_account(done, *index),
             Item::Action(record) => convert::action_result(record),
-            Item::Block(head, records) => convert::block_result(head, pasts(records), self.topic.block_form()),
-            Item::Diff(record, index) => convert::diff_result(&record.transaction, &record.diffs[*index]),
+            Item::Block(head, records) => {
+                let transactions = records.iter().map(|record| &*record.transaction);
+                convert::block_result(head, transactions, self.topic.block_form())
+            }
+            Item::Diff(record, index) => convert::diff_result(&record.transaction, &record.changes.diffs[*index]),
             Item::Logs(record) => convert::logs_result(&record.transaction),
+            Item::Received(record) => convert::received_result(&record.transaction),
             Item::Root(slot) => convert::root_result(*slot),
             Item::Signature(record) => convert::signature_result(&record.transaction),
             Item::Slot(head) => convert::slot_result(head),
             Item::SlotCreated(head) => convert::slot_created(head),
-            Item::SlotFrozen(head, records) => convert::slot_frozen(head, pasts(records)),
+            Item::SlotFrozen(head, done) => {
+                let transactions = done.iter().filter_map(Done::transaction);
+                convert::slot_frozen(head, transactions.map(|record| &*record.transaction))
+            }
             Item::SlotRooted(head) => convert::slot_rooted(head),
             Item::Transaction(record) => convert::transaction_result(&record.transaction, self.topic.encoding()),
         }
@@ -198,24 +249,19 @@ impl Topic {
         }
     }
 
-    fn write_account(&self, record: &Record, index: usize) -> String {
-        let (past, diff) = (&record.transaction, &record.diffs[index]);
-        let Self::Accounts(topic) = self else {
-            return convert::diff_result(past, diff);
+    fn write_account(&self, done: &Done, index: usize) -> String {
+        let (Self::Accounts(topic), Some(changes)) = (self, done.changes()) else {
+            unreachable!("only subscriptions to accounts are told of accounts, and only of their changes");
         };
         let form = AccountForm {
             encoding: topic.encoding,
             slice: topic.slice,
         };
         match topic.whose {
-            Whose::Account(_) => convert::account_result(past, diff, form),
-            Whose::Program(_) => convert::program_result(past, diff, form),
+            Whose::Account(_) => convert::account_result(changes, index, form),
+            Whose::Program(_) => convert::program_result(changes, index, form),
         }
     }
-}
-
-fn pasts(records: &[Arc<Record>]) -> impl Iterator<Item = &PastTransaction> {
-    records.iter().map(|record| &*record.transaction)
 }
 
 fn notification(kind: Kind, id: u64, result: &str, cursor: Cursor) -> String {

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use simulator_archive::model::Slot;
-use solana_account::ReadableAccount as _;
+use simulator_engine::AccountDiff;
+use solana_account::{AccountSharedData, ReadableAccount};
 use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction_status::UiTransactionEncoding;
 
-use super::record::Record;
-use super::slots::{Entry, SlotHead};
+use super::record::{Done, Record};
+use super::slot::SlotHead;
+use super::slots::Entry;
 use crate::actions::ActionRecord;
 use crate::convert::BlockForm;
+use crate::rpc::Filters;
 
 /// The kinds of subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(super) enum Topic {
     /// Slots that are closed.
     Roots,
     /// The outcome of one transaction, once.
-    Signature(Signature),
+    Signature(Signature, Arrival),
     /// Slots that are opened.
     Slots,
     /// Slots that are opened and closed.
@@ -60,6 +63,8 @@ pub(super) enum Topic {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AccountTopic {
     pub(super) whose: Whose,
+    /// What those of a program have to pass.
+    pub(super) filters: Filters,
     pub(super) encoding: UiAccountEncoding,
     pub(super) slice: Option<UiDataSliceConfig>,
     /// Whether every state is told, not only the last of a slot.
@@ -75,6 +80,13 @@ pub(super) enum Whose {
     Program(Pubkey),
 }
 
+/// Whether it is told of a transaction that it has arrived. It has been executed then, too: a replay has no queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Told,
+    Untold,
+}
+
 /// Which transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -87,18 +99,19 @@ pub(super) enum Which {
 /// One thing that a subscription is told.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
-    /// The state of the changed account at this place of the record.
-    Account(Arc<Record>, usize),
+    /// The state of the account that is at this place of the changes.
+    Account(Done, usize),
     Action(Arc<ActionRecord>),
     /// A block with these of its transactions.
     Block(Arc<SlotHead>, Vec<Arc<Record>>),
     Diff(Arc<Record>, usize),
     Logs(Arc<Record>),
+    Received(Arc<Record>),
     Root(Slot),
     Signature(Arc<Record>),
     Slot(Arc<SlotHead>),
     SlotCreated(Arc<SlotHead>),
-    SlotFrozen(Arc<SlotHead>, Arc<Vec<Arc<Record>>>),
+    SlotFrozen(Arc<SlotHead>, Arc<Vec<Done>>),
     SlotRooted(Arc<SlotHead>),
     Transaction(Arc<Record>),
 }
@@ -146,6 +159,17 @@ impl Kind {
 }
 
 impl Topic {
+    /// Whether there may be long times in which nothing is told.
+    pub(super) fn is_sparse(&self) -> bool {
+        match self {
+            Self::Accounts(_) | Self::Actions | Self::Diffs(_) | Self::Signature(..) => true,
+            Self::Blocks(which, _) | Self::Logs(which) | Self::Transactions(which, _) => {
+                matches!(which, Which::Mentioning(_))
+            }
+            Self::Roots | Self::Slots | Self::SlotsUpdates => false,
+        }
+    }
+
     /// What of an entry is told, in order.
     pub(super) fn items(&self, entry: &Entry) -> Vec<Item> {
         match (self, entry) {
@@ -159,25 +183,50 @@ impl Topic {
                 let item = |index| Item::Diff(Arc::clone(record), index);
                 whose.changes(record).map(item).collect()
             }
-            (Self::Signature(signature), Entry::Transaction(record)) => {
+            (Self::Signature(signature, arrival), Entry::Transaction(record)) => {
                 let is_it = record.transaction.transaction.signatures.first() == Some(signature);
-                one(is_it, || Item::Signature(Arc::clone(record)))
+                let mut items = one(is_it && *arrival == Arrival::Told, || {
+                    Item::Received(Arc::clone(record))
+                });
+                items.extend(is_it.then(|| Item::Signature(Arc::clone(record))));
+                items
             }
             (Self::Accounts(topic), Entry::Transaction(record)) if topic.is_intra_slot => {
-                let item = |index| Item::Account(Arc::clone(record), index);
-                topic.whose.changes(record).map(item).collect()
+                topic.every(&Done::Transaction(Arc::clone(record)))
             }
-            (Self::Accounts(topic), Entry::Closed(_, records)) if !topic.is_intra_slot => topic.whose.last(records),
+            (Self::Accounts(topic), Entry::Changes(changes)) if topic.is_intra_slot => {
+                topic.every(&Done::Changes(Arc::clone(changes)))
+            }
+            (Self::Accounts(topic), Entry::Closed(_, done)) if !topic.is_intra_slot => topic.last(done),
             (Self::Actions, Entry::Action(record)) => vec![Item::Action(Arc::clone(record))],
             (Self::Slots, Entry::Opened(head)) => vec![Item::Slot(Arc::clone(head))],
-            (Self::Blocks(which, _), Entry::Closed(head, records)) => which.block(head, records),
+            (Self::Blocks(which, _), Entry::Closed(head, done)) => which.block(head, done),
             (Self::Roots, Entry::Closed(head, _)) => vec![Item::Root(head.slot)],
             (Self::SlotsUpdates, Entry::Opened(head)) => vec![Item::SlotCreated(Arc::clone(head))],
-            (Self::SlotsUpdates, Entry::Closed(head, records)) => {
-                let frozen = Item::SlotFrozen(Arc::clone(head), Arc::clone(records));
+            (Self::SlotsUpdates, Entry::Closed(head, done)) => {
+                let frozen = Item::SlotFrozen(Arc::clone(head), Arc::clone(done));
                 vec![frozen, Item::SlotRooted(Arc::clone(head))]
             }
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Item {
+    /// About how many bytes have to be written.
+    pub(super) fn size(&self) -> usize {
+        let data = |account: &Option<AccountSharedData>| account.as_ref().map_or(0, |account| account.data().len());
+        match self {
+            Self::Account(done, index) => data(&done.diffs()[*index].after),
+            Self::Action(record) => record.size(),
+            Self::Block(_, records) => records.iter().map(|record| record.transaction.size()).sum(),
+            Self::Diff(record, index) => {
+                let diff = &record.changes.diffs[*index];
+                data(&diff.before) + data(&diff.after)
+            }
+            Self::Logs(record) | Self::Transaction(record) => record.transaction.size(),
+            Self::Received(_) | Self::Root(_) | Self::Signature(_) => 0,
+            Self::Slot(_) | Self::SlotCreated(_) | Self::SlotFrozen(..) | Self::SlotRooted(_) => 0,
         }
     }
 }
@@ -186,7 +235,7 @@ impl Whose {
     /// The places in a record of the changes that are meant.
     fn changes(self, record: &Record) -> impl Iterator<Item = usize> {
         let is_meant = move |index: &usize| {
-            let diff = &record.diffs[*index];
+            let diff = &record.changes.diffs[*index];
             match self {
                 Self::Account(address) => diff.address == address,
                 Self::Program(program) => {
@@ -195,15 +244,38 @@ impl Whose {
                 }
             }
         };
-        (0..record.diffs.len()).filter(is_meant)
+        (0..record.changes.diffs.len()).filter(is_meant)
+    }
+}
+
+impl AccountTopic {
+    /// Whether the state after a change is told: as in Solana, an account that is no longer the program's is not.
+    fn includes(&self, diff: &AccountDiff) -> bool {
+        match self.whose {
+            Whose::Account(address) => diff.address == address,
+            Whose::Program(program) => {
+                let is_meant = |account: &AccountSharedData| *account.owner() == program && self.filters.pass(account);
+                diff.after.as_ref().is_some_and(is_meant)
+            }
+        }
     }
 
-    /// The last change of each account that is meant, by address.
-    fn last(self, records: &[Arc<Record>]) -> Vec<Item> {
+    /// Every state that is told.
+    fn every(&self, done: &Done) -> Vec<Item> {
+        let meant = done.diffs().iter().enumerate().filter(|(_, diff)| self.includes(diff));
+        meant.map(|(index, _)| Item::Account(done.clone(), index)).collect()
+    }
+
+    /// The last state of each account, if it is told, by address.
+    fn last(&self, all: &[Done]) -> Vec<Item> {
         let mut last = BTreeMap::new();
-        for record in records {
-            for index in self.changes(record) {
-                last.insert(record.diffs[index].address, Item::Account(Arc::clone(record), index));
+        for done in all {
+            for (index, diff) in done.diffs().iter().enumerate() {
+                if self.includes(diff) {
+                    last.insert(diff.address, Item::Account(done.clone(), index));
+                } else {
+                    last.remove(&diff.address);
+                }
             }
         }
         last.into_values().collect()
@@ -212,8 +284,9 @@ impl Whose {
 
 impl Which {
     /// The block, unless only some transactions are meant and it has none of them.
-    fn block(&self, head: &Arc<SlotHead>, records: &[Arc<Record>]) -> Vec<Item> {
-        let meant: Vec<_> = records.iter().filter(|record| self.includes(record)).cloned().collect();
+    fn block(&self, head: &Arc<SlotHead>, done: &[Done]) -> Vec<Item> {
+        let transactions = done.iter().filter_map(Done::transaction);
+        let meant: Vec<_> = transactions.filter(|record| self.includes(record)).cloned().collect();
         let is_told = *self == Self::All || !meant.is_empty();
         one(is_told, || Item::Block(Arc::clone(head), meant))
     }
@@ -233,7 +306,10 @@ fn one(is_told: bool, item: impl FnOnce() -> Item) -> Vec<Item> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::{key, record};
+    use solana_rpc_client_types::filter::RpcFilterType;
+
+    use super::super::record::Changes;
+    use super::super::record::tests::{changes, key, record};
     use super::*;
 
     fn transaction(record: Record) -> Entry {
@@ -242,8 +318,14 @@ mod tests {
 
     fn told(topic: &Topic, entry: &Entry) -> Vec<String> {
         let show = |item: &Item| match item {
-            Item::Account(record, index) => format!("account {}", record.diffs[*index].address),
-            Item::Diff(record, index) => format!("diff {}", record.diffs[*index].address),
+            Item::Account(done, index) => {
+                let AccountDiff { address, after, .. } = &done.diffs()[*index];
+                format!(
+                    "account {address} {}",
+                    after.as_ref().map_or(0, ReadableAccount::lamports)
+                )
+            }
+            Item::Diff(record, index) => format!("diff {}", record.changes.diffs[*index].address),
             other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
         };
         topic.items(entry).iter().map(show).collect()
@@ -276,31 +358,58 @@ mod tests {
         }
     }
 
-    #[test]
-    fn tells_the_last_state_of_a_slot_or_every_one() {
-        let records = [
-            record(1, &[1, 2], 3, &[(2, 5, 8), (1, 1, 8)]),
-            record(2, &[2], 3, &[(2, 6, 8)]),
-        ];
-        let records: Arc<Vec<_>> = Arc::new(records.into_iter().map(Arc::new).collect());
-        let mut topic = AccountTopic {
+    fn of_program(filters: Filters) -> AccountTopic {
+        AccountTopic {
             whose: Whose::Program(key(8)),
+            filters,
             encoding: UiAccountEncoding::Base64,
             slice: None,
             is_intra_slot: false,
-        };
-        let closed = Entry::Closed(Arc::default(), Arc::clone(&records));
-        let first = Entry::Transaction(Arc::clone(&records[0]));
+        }
+    }
+
+    fn outside(changed: &[(u8, u64, u8)]) -> Arc<Changes> {
+        let diffs = record(1, &[], 0, changed).changes.diffs;
+        Arc::new(changes(5, diffs))
+    }
+
+    fn state(name: u8, lamports: u64) -> String {
+        format!("account {} {lamports}", key(name))
+    }
+
+    #[test]
+    fn tells_the_last_state_of_a_slot_or_every_one() {
+        let first = Arc::new(record(1, &[1, 2], 3, &[(2, 5, 8), (1, 1, 8)]));
+        let second = Arc::new(record(2, &[2], 3, &[(2, 6, 8)]));
+        let between = outside(&[(1, 2, 8), (4, 4, 9)]);
+        let done = vec![
+            Done::Transaction(Arc::clone(&first)),
+            Done::Changes(Arc::clone(&between)),
+            Done::Transaction(Arc::clone(&second)),
+        ];
+        let closed = Entry::Closed(Arc::default(), Arc::new(done));
+        let mut topic = of_program(Filters::default());
         let last = Topic::Accounts(topic.clone());
-        assert!(told(&last, &first).is_empty());
-        assert_eq!(
-            told(&last, &closed),
-            [1, 2].map(|name| format!("account {}", key(name)))
-        );
-        let of_second = |item: &Item| matches!(item, Item::Account(record, 0) if Arc::ptr_eq(record, &records[1]));
-        assert!(of_second(&last.items(&closed)[1]));
+        assert!(told(&last, &Entry::Transaction(Arc::clone(&first))).is_empty());
+        assert_eq!(told(&last, &closed), [state(1, 2), state(2, 6)]);
         topic.is_intra_slot = true;
         let every = Topic::Accounts(topic);
-        assert_eq!((told(&every, &first).len(), told(&every, &closed).len()), (2, 0));
+        assert_eq!(told(&every, &Entry::Transaction(first)), [state(1, 1), state(2, 5)]);
+        assert_eq!(told(&every, &Entry::Changes(between)), [state(1, 2)]);
+        assert!(told(&every, &closed).is_empty());
+    }
+
+    #[test]
+    fn an_account_that_leaves_the_program_or_its_filters_is_not_told() {
+        let size = |size: u64| Filters::read(vec![RpcFilterType::DataSize(size)]).unwrap();
+        let entry = |changed: &[&[(u8, u64, u8)]]| {
+            let done = changed.iter().map(|changed| Done::Changes(outside(changed))).collect();
+            Entry::Closed(Arc::default(), Arc::new(done))
+        };
+        let told = |filters, changed: &[&[(u8, u64, u8)]]| told(&Topic::Accounts(of_program(filters)), &entry(changed));
+        assert_eq!(told(size(3), &[&[(1, 5, 8)]]), [state(1, 5)]);
+        assert!(told(size(4), &[&[(1, 5, 8)]]).is_empty());
+        assert!(told(size(3), &[&[(1, 5, 8)], &[(1, 5, 9)]]).is_empty());
+        assert_eq!(told(size(3), &[&[(1, 5, 9)], &[(1, 6, 8)]]), [state(1, 6)]);
     }
 }

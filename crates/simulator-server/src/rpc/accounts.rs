@@ -3,19 +3,17 @@
 use simulator_api::AccountModifications;
 use simulator_engine::Lookup;
 use solana_account::{AccountSharedData, ReadableAccount};
-use solana_account_decoder::parse_token::get_token_account_mint;
 use solana_account_decoder::{MAX_BASE58_BYTES, UiAccount, UiAccountEncoding, UiDataSliceConfig};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_types::config::RpcAccountInfoConfig;
 use solana_rpc_client_types::response::Response;
-use solana_sdk_ids::sysvar;
 
 use super::budget::Budget;
 use super::call::Params;
 use super::context::{ContextConfig, look, pubkey};
 use super::error::RpcError;
 use super::{Answer, Target, result};
-use crate::convert::{ParseContext, modifications, ui_account};
+use crate::convert::{ParseContext, mint_of, modifications, ui_account};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
 
@@ -32,14 +30,16 @@ pub(super) async fn get_account_info(target: &Target, params: Params<'_>) -> Ans
         find(executor, &address, encoding)
     })
     .await?;
-    let shown = found
-        .value
-        .map(|found| found.show(encoding, config.data_slice, &target.budget))
-        .transpose()?;
-    result(&Response {
-        context: found.context,
-        value: shown,
-    })
+    let slice = config.data_slice;
+    let size = found.value.as_ref().map_or(0, |found| found.size(slice));
+    let show = move |budget: &Budget| {
+        let show = |found: Found| found.show(encoding, slice, budget);
+        result(&Response {
+            context: found.context,
+            value: found.value.map(show).transpose()?,
+        })
+    };
+    target.show(size, show).await
 }
 
 pub(super) async fn get_multiple_accounts(target: &Target, params: Params<'_>) -> Answer {
@@ -59,16 +59,16 @@ pub(super) async fn get_multiple_accounts(target: &Target, params: Params<'_>) -
             .collect::<Result<Vec<_>, _>>()
     };
     let found = look(&target.session, config.min_context_slot, find_all).await?;
-    let show = |found: Option<Found>| {
-        found
-            .map(|found| found.show(encoding, config.data_slice, &target.budget))
-            .transpose()
+    let slice = config.data_slice;
+    let size = found.value.iter().flatten().map(|found| found.size(slice)).sum();
+    let show = move |budget: &Budget| {
+        let show = |found: Option<Found>| found.map(|found| found.show(encoding, slice, budget)).transpose();
+        result(&Response {
+            context: found.context,
+            value: found.value.into_iter().map(show).collect::<Result<Vec<_>, _>>()?,
+        })
     };
-    let shown = found.value.into_iter().map(show).collect::<Result<Vec<_>, _>>()?;
-    result(&Response {
-        context: found.context,
-        value: shown,
-    })
+    target.show(size, show).await
 }
 
 pub(super) async fn get_balance(session: &SessionHandle, params: Params<'_>) -> Answer {
@@ -131,6 +131,11 @@ impl Found {
         }
     }
 
+    /// How many bytes of it are shown.
+    pub(super) fn size(&self, slice: Option<UiDataSliceConfig>) -> usize {
+        sliced_len(self.account.data().len(), slice)
+    }
+
     /// The account as Solana's RPC shows it, if there is room for it in the answer.
     pub(super) fn show(
         self,
@@ -139,7 +144,7 @@ impl Found {
         budget: &Budget,
     ) -> Result<UiAccount, RpcError> {
         let is_base58 = matches!(encoding, UiAccountEncoding::Binary | UiAccountEncoding::Base58);
-        let len = sliced_len(self.account.data().len(), slice);
+        let len = self.size(slice);
         if is_base58 && len > MAX_BASE58_BYTES {
             return Err(RpcError::invalid_request(&format!(
                 "Encoded binary (base 58) data should be less than {MAX_BASE58_BYTES} bytes, please use Base64 encoding."
@@ -164,19 +169,10 @@ fn find(executor: &Executor, address: &Pubkey, encoding: UiAccountEncoding) -> R
 }
 
 fn parse_context(executor: &Executor, account: &AccountSharedData) -> ParseContext {
-    let is_token = spl_token_2022_interface::check_spl_token_program_account(account.owner()).is_ok();
-    let mint = is_token.then(|| get_token_account_mint(account.data())).flatten();
     ParseContext {
-        mint: mint.and_then(|mint| executor.replay().account(&mint).known()),
-        unix_timestamp: unix_timestamp(executor).unwrap_or_default(),
+        mint: mint_of(account).and_then(|mint| executor.replay().account(&mint).known()),
+        unix_timestamp: executor.unix_timestamp().unwrap_or_default(),
     }
-}
-
-/// The time of the session, from its Clock: the last of five integers of eight bytes.
-pub(super) fn unix_timestamp(executor: &Executor) -> Option<i64> {
-    let clock = executor.replay().account(&sysvar::clock::ID).known()?;
-    let bytes = clock.data().get(32..40)?.try_into().ok()?;
-    Some(i64::from_le_bytes(bytes))
 }
 
 /// How many bytes of an account a slice shows.

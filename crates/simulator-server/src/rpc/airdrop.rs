@@ -1,7 +1,9 @@
 //! `requestAirdrop`: lamports out of nothing, by a transaction like any other.
 
+use std::sync::atomic::Ordering;
+
 use simulator_engine::Execution;
-use solana_account::{AccountSharedData, ReadableAccount};
+use solana_account::AccountSharedData;
 use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_types::config::RpcRequestAirdropConfig;
@@ -24,9 +26,9 @@ pub(super) async fn request_airdrop(session: &SessionHandle, params: Params<'_>)
     let to = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let lamports: u64 = params.required(1, "lamports")?;
     params.optional::<RpcRequestAirdropConfig>(2, "config")?;
-    let gift = session
-        .read(move |executor| Gift::prepare(executor, to, lamports))
-        .await??;
+    let number = session.airdrops.fetch_add(1, Ordering::Relaxed);
+    let prepare = move |executor: &Executor| Gift::prepare(executor, to, lamports, number);
+    let gift = session.read(prepare).await??;
     session.set_accounts(vec![(gift.from, gift.account)]).await?;
     let sent = session.send(gift.transaction).await?;
     match (&sent.execution, execution_error(&sent.execution)) {
@@ -46,10 +48,11 @@ struct Gift {
 }
 
 impl Gift {
-    fn prepare(executor: &Executor, to: Pubkey, lamports: u64) -> Result<Self, RpcError> {
-        let balance = known(executor, &to)?.map_or(0, |account| account.lamports());
+    fn prepare(executor: &Executor, to: Pubkey, lamports: u64, number: u64) -> Result<Self, RpcError> {
+        known(executor, &to)?;
         let blockhash = executor.replay().latest_blockhash().blockhash;
-        let from = giver(&to, lamports, balance, &Pubkey::new_from_array(blockhash.to_bytes()))?;
+        let sent = executor.replay().summary().injected;
+        let from = giver(&to, number, sent, &Pubkey::new_from_array(blockhash.to_bytes()))?;
         let message = Message::new_with_blockhash(&[transfer(&from, &to, lamports)], Some(&from), &blockhash);
         let transaction = VersionedTransaction {
             signatures: vec![name(&from, &to)],
@@ -67,9 +70,10 @@ impl Gift {
     }
 }
 
-/// An address that nobody has, another one for each airdrop: two equal transactions would be one.
-fn giver(to: &Pubkey, lamports: u64, balance: u64, blockhash: &Pubkey) -> Result<Pubkey, RpcError> {
-    let seed = format!("{lamports:016x}{balance:016x}");
+/// An address that nobody has, another one for each airdrop: two equal transactions would be one. The number alone
+/// would not do, because it begins anew in a session that was restored; what the session has sent goes on.
+fn giver(to: &Pubkey, number: u64, sent: u64, blockhash: &Pubkey) -> Result<Pubkey, RpcError> {
+    let seed = format!("{number:016x}{sent:016x}");
     Pubkey::create_with_seed(to, &seed, blockhash).map_err(|error| RpcError::internal(&error.to_string()))
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Budget {
     searches: AtomicUsize,
 }
 
-/// Most times that one HTTP request may go through all accounts.
+/// Most times that one HTTP request may go through all accounts or transactions.
 const MAX_SEARCHES: usize = 8;
 
 impl Budget {
@@ -43,15 +43,16 @@ impl Budget {
         self.max.saturating_sub(self.spent.load(Ordering::Relaxed))
     }
 
-    /// Allows one look at every account of the session, or one more virtual machine, while the session stands still.
+    /// Allows one look at every account of the session, one more virtual machine while the session stands still, or one
+    /// look at everything that it has executed.
     ///
     /// # Errors
     /// There have been too many.
     pub(super) fn search(&self) -> Result<(), RpcError> {
         if self.searches.fetch_add(1, Ordering::Relaxed) >= MAX_SEARCHES {
             return Err(RpcError::invalid_request(&format!(
-                "one request may have {MAX_SEARCHES} searches through all accounts and simulations with other code or \
-                 sysvars; send the rest in another one"
+                "one request may go through all accounts or transactions {MAX_SEARCHES} times, as searches and simulations \
+                 with other code or sysvars do; send the rest in another one"
             )));
         }
         Ok(())

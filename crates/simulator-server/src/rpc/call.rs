@@ -62,13 +62,13 @@ impl Params<'_> {
 
 /// One call as it was received.
 #[derive(Debug, Deserialize)]
-struct Call<'a> {
+pub(crate) struct Envelope<'a> {
     /// Missing in a notification; `null` is an id like any other.
     #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    method: String,
+    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) method: String,
     #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
+    pub(crate) params: Option<&'a RawValue>,
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -139,7 +139,7 @@ fn parse(body: &[u8], max_calls: usize) -> Result<Calls<'_>, RpcError> {
 
 /// Carries out one call; `None` for a notification.
 async fn reply(target: &Target, raw: &RawValue) -> Option<Reply> {
-    let call: Call<'_> = match serde_json::from_str(raw.get()) {
+    let call: Envelope<'_> = match serde_json::from_str(raw.get()) {
         Ok(call) => call,
         Err(error) => return Some(Reply::new(None, Err(RpcError::invalid_request(&error.to_string())))),
     };

@@ -13,11 +13,12 @@ use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{ContextConfig, look, pubkey};
 use super::error::RpcError;
-use super::ledger::ledger;
-use super::{Answer, result};
+use super::ledger::{EVERYTHING, ledger};
+use super::{Answer, Target, result};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
 use crate::history::PastTransaction;
@@ -45,7 +46,7 @@ pub(super) async fn get_fee_for_message(session: &SessionHandle, params: Params<
     result(&look(session, config.min_context_slot, fee).await?)
 }
 
-pub(super) async fn get_recent_prioritization_fees(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_recent_prioritization_fees(target: &Target, params: Params<'_>) -> Answer {
     let texts: Vec<String> = params.optional(0, "an array of pubkeys")?.unwrap_or_default();
     if texts.len() > MAX_ADDRESSES {
         return Err(RpcError::invalid_params(format!(
@@ -56,15 +57,15 @@ pub(super) async fn get_recent_prioritization_fees(session: &SessionHandle, para
         .iter()
         .map(|text| pubkey(text))
         .collect::<Result<BTreeSet<_>, _>>()?;
-    let ledger = ledger(session, None).await?.value;
-    let mut fees: Vec<_> = ledger
-        .closed_slots()
-        .rev()
-        .take(RECENT_BLOCKS)
-        .map(|slot| prioritization_fee(slot, &addresses))
-        .collect();
-    fees.reverse();
-    result(&fees)
+    target.budget.search()?;
+    let ledger = ledger(&target.session, None).await?.value;
+    let show = move |_: &Budget| {
+        let recent = ledger.closed_slots().rev().take(RECENT_BLOCKS);
+        let mut fees: Vec<_> = recent.map(|slot| prioritization_fee(slot, &addresses)).collect();
+        fees.reverse();
+        result(&fees)
+    };
+    target.show(EVERYTHING, show).await
 }
 
 /// What a transaction without signatures would pay.
@@ -100,7 +101,7 @@ fn read_message(text: &str) -> Result<VersionedMessage, RpcError> {
 /// which locked the most contested of them for writing.
 fn prioritization_fee(slot: &KeptSlot, addresses: &BTreeSet<Pubkey>) -> RpcPrioritizationFee {
     let (mut lowest, mut by_address) = (None, BTreeMap::new());
-    for record in slot.records.iter().filter(|record| !record.is_vote()) {
+    for record in slot.transactions().filter(|record| !record.is_vote()) {
         let price = unit_price(&record.transaction);
         lowest = Some(lowest.map_or(price, |lowest: u64| lowest.min(price)));
         for address in locked(&record.transaction).filter(|key| addresses.contains(key)) {

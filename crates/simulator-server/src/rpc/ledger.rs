@@ -11,6 +11,7 @@ use solana_rpc_client_types::response::Response;
 use solana_signature::Signature;
 use solana_transaction_status::{BlockEncodingOptions, EncodeError, UiTransactionEncoding};
 
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{ContextConfig, look, pubkey, signature};
 use super::error::RpcError;
@@ -22,6 +23,8 @@ use crate::pubsub::KeptSlot;
 
 /// Most slots that one call may reach over, as Solana has it.
 const MAX_SLOT_RANGE: u64 = 500_000;
+/// Stands for the size of what has to be looked through to write an answer.
+pub(super) const EVERYTHING: usize = usize::MAX;
 /// Most signatures of one answer, as Solana has it.
 const MAX_SIGNATURES: usize = 1000;
 
@@ -30,19 +33,23 @@ pub(super) async fn get_block(target: &Target, params: Params<'_>) -> Answer {
     let config: Option<RpcEncodingConfigWrapper<RpcBlockConfig>> = params.optional(1, "config")?;
     let config = config.map(|config| config.convert_to_current()).unwrap_or_default();
     let ledger = ledger(&target.session, None).await?.value;
-    let block = ledger.closed(slot)?;
-    let transactions = || block.records.iter().map(|record| record.transaction.as_ref());
-    target.budget.spend(transactions().map(PastTransaction::size).sum())?;
+    let block = ledger.closed(slot)?.clone();
+    let size = block.transactions().map(|record| record.transaction.size()).sum();
+    target.budget.spend(size)?;
     let options = BlockEncodingOptions {
         transaction_details: config.transaction_details.unwrap_or_default(),
         show_rewards: config.rewards.unwrap_or(true),
         max_supported_transaction_version: config.max_supported_transaction_version,
     };
     let encoding = config.encoding.unwrap_or(UiTransactionEncoding::Json);
-    match confirmed_block(&block.head, transactions()).encode_with_options(encoding, options) {
-        Ok(shown) => result(&shown),
-        Err(EncodeError::UnsupportedTransactionVersion(version)) => Err(RpcError::unsupported_version(version)),
-    }
+    let show = move |_: &Budget| {
+        let transactions = block.transactions().map(|record| record.transaction.as_ref());
+        match confirmed_block(&block.head, transactions).encode_with_options(encoding, options) {
+            Ok(shown) => result(&shown),
+            Err(EncodeError::UnsupportedTransactionVersion(version)) => Err(RpcError::unsupported_version(version)),
+        }
+    };
+    target.show(size, show).await
 }
 
 pub(super) async fn get_block_time(session: &SessionHandle, params: Params<'_>) -> Answer {
@@ -86,13 +93,17 @@ pub(super) async fn get_first_available_block(session: &SessionHandle) -> Answer
     result(&ledger(session, None).await?.value.first())
 }
 
-pub(super) async fn get_signatures_for_address(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_signatures_for_address(target: &Target, params: Params<'_>) -> Answer {
     let address = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let config: RpcSignaturesForAddressConfig = params.optional(1, "config")?.unwrap_or_default();
     let page = Page::read(&config)?;
-    let ledger = ledger(session, config.min_context_slot).await?.value;
-    let found = ledger.mentions(&address, page)?;
-    result(&found.iter().map(|past| signature_status(past)).collect::<Vec<_>>())
+    target.budget.search()?;
+    let ledger = ledger(&target.session, config.min_context_slot).await?.value;
+    let show = move |_: &Budget| {
+        let found = ledger.mentions(&address, page)?;
+        result(&found.iter().map(|past| signature_status(past)).collect::<Vec<_>>())
+    };
+    target.show(EVERYTHING, show).await
 }
 
 /// The slots that a session keeps, oldest first; the last one is open until the session has ended.
@@ -142,7 +153,7 @@ impl Ledger {
 
     /// Transactions that have this address among their account keys, newest first.
     fn mentions(&self, address: &Pubkey, page: Page) -> Result<Vec<&PastTransaction>, RpcError> {
-        let newest_first = self.0.iter().rev().flat_map(|slot| slot.records.iter().rev());
+        let newest_first = self.0.iter().rev().flat_map(|slot| slot.transactions().rev());
         let mut newest_first = newest_first.map(|record| record.transaction.as_ref());
         if let Some(before) = page.before
             && !newest_first.any(|past| is_called(past, &before))

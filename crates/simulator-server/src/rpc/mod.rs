@@ -12,6 +12,7 @@ mod context;
 mod epoch;
 mod error;
 mod fees;
+mod filter;
 mod ledger;
 mod replay;
 mod search;
@@ -25,9 +26,11 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use self::budget::Budget;
-pub(crate) use self::call::{Params, Reply, answer};
+pub(crate) use self::call::{Envelope, Params, Reply, answer};
 pub(crate) use self::error::RpcError;
+pub(crate) use self::filter::Filters;
 use crate::config::{Limits, Times};
+use crate::encode::Encoders;
 use crate::handle::SessionHandle;
 use crate::metrics::Metrics;
 use crate::state::State;
@@ -39,23 +42,41 @@ pub(crate) struct Target {
     limits: Limits,
     times: Times,
     metrics: Arc<Metrics>,
-    budget: Budget,
+    budget: Arc<Budget>,
+    encoders: Encoders,
 }
 
 impl Target {
     pub(crate) fn new(session: Arc<SessionHandle>, state: &State) -> Self {
+        let (limits, times) = (state.limits.clone(), state.times.clone());
+        Self {
+            metrics: Arc::clone(&state.metrics),
+            ..Self::of(session, limits, times, state.encoders.clone())
+        }
+    }
+
+    pub(crate) fn of(session: Arc<SessionHandle>, limits: Limits, times: Times, encoders: Encoders) -> Self {
         Self {
             session,
-            budget: Budget::new(state.limits.request_answer_bytes),
-            limits: state.limits.clone(),
-            times: state.times.clone(),
-            metrics: Arc::clone(&state.metrics),
+            budget: Arc::new(Budget::new(limits.request_answer_bytes)),
+            encoders,
+            limits,
+            times,
+            metrics: Arc::default(),
         }
     }
 
     /// The session that is asked.
     pub(crate) fn session(&self) -> &SessionHandle {
         &self.session
+    }
+}
+
+impl Target {
+    /// Writes an answer of about so many bytes, where that holds nobody up.
+    async fn show(&self, bytes: usize, write: impl FnOnce(&Budget) -> Answer + Send + 'static) -> Answer {
+        let budget = Arc::clone(&self.budget);
+        self.encoders.run(bytes, move || write(&budget)).await
     }
 }
 
@@ -83,14 +104,14 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getBlocksWithLimit" => ledger::get_blocks_with_limit(session, params).await,
         "getBlockTime" => ledger::get_block_time(session, params).await,
         "getFirstAvailableBlock" | "minimumLedgerSlot" => ledger::get_first_available_block(session).await,
-        "getSignaturesForAddress" => ledger::get_signatures_for_address(session, params).await,
+        "getSignaturesForAddress" => ledger::get_signatures_for_address(target, params).await,
         "getEpochInfo" => epoch::get_epoch_info(session, params).await,
         "getEpochSchedule" => epoch::get_epoch_schedule(session).await,
         "getGenesisHash" => epoch::get_genesis_hash(session).await,
         "getIdentity" => epoch::get_identity(),
         "getTransactionCount" => epoch::get_transaction_count(session, params).await,
         "getFeeForMessage" => fees::get_fee_for_message(session, params).await,
-        "getRecentPrioritizationFees" => fees::get_recent_prioritization_fees(session, params).await,
+        "getRecentPrioritizationFees" => fees::get_recent_prioritization_fees(target, params).await,
         "getAddressLookupTable" => tables::get_address_lookup_table(session, params).await,
         "requestAirdrop" => airdrop::request_airdrop(session, params).await,
         "getHealth" => blocks::get_health(),
@@ -99,7 +120,7 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "getVersion" => blocks::get_version(),
         "isBlockhashValid" => blocks::is_blockhash_valid(session, params).await,
         "getSignatureStatuses" => transactions::get_signature_statuses(session, params).await,
-        "getTransaction" => transactions::get_transaction(session, params).await,
+        "getTransaction" => transactions::get_transaction(target, params).await,
         "sendTransaction" => transactions::send_transaction(session, params).await,
         "simulateTransaction" => simulate::simulate_transaction(target, params).await,
         simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(target, params).await,

@@ -10,6 +10,7 @@ use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use tokio::time::timeout;
 
+use super::budget::Budget;
 use super::call::Params;
 use super::error::RpcError;
 use super::{Answer, Target, result};
@@ -62,17 +63,17 @@ pub(super) async fn get_replay_accounts(target: &Target, params: Params<'_>) -> 
     let find = move |executor: &Executor| executor.replay().accounts_after(asked.after.as_ref(), limit + 1);
     let found = target.session.read(find).await?;
     let count = page_len(&found, limit, target.limits.answer_bytes);
-    let shown = found.iter().take(count);
-    target
-        .budget
-        .spend(shown.clone().map(|(_, account)| account.data().len()).sum())?;
-    let accounts = shown
-        .map(|(address, account)| replay_account(*address, account))
-        .collect();
-    result(&ReplayAccounts {
-        accounts,
-        complete: count == found.len(),
-    })
+    let size = found.iter().take(count).map(|(_, account)| account.data().len()).sum();
+    target.budget.spend(size)?;
+    let show = move |_: &Budget| {
+        let shown = found.iter().take(count);
+        let accounts = shown.map(|(address, account)| replay_account(*address, account));
+        result(&ReplayAccounts {
+            accounts: accounts.collect(),
+            complete: count == found.len(),
+        })
+    };
+    target.show(size, show).await
 }
 
 /// How many accounts fit into an answer: at least one, whatever its size.

@@ -6,28 +6,24 @@ use solana_account::{AccountSharedData, ReadableAccount};
 use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_types::config::{RpcAccountInfoConfig, RpcProgramAccountsConfig};
-use solana_rpc_client_types::filter::RpcFilterType;
 use solana_rpc_client_types::response::{Response, RpcKeyedAccount};
-use spl_token_2022_interface::generic_token_account::GenericTokenAccount;
-use spl_token_2022_interface::state::Account as TokenAccount;
 
 use super::accounts::{Found, sliced_len};
 use super::budget::Budget;
 use super::call::Params;
 use super::context::{look, pubkey};
 use super::error::RpcError;
+use super::filter::Filters;
 use super::{Answer, Target, result};
 use crate::executor::Executor;
 
-/// Most filters of one search, as Solana has it.
-const MAX_FILTERS: usize = 4;
 /// Accounts that are looked at together; what bounds the memory that a search takes besides its answer.
 const PAGE: usize = 1 << 16;
 
 pub(super) async fn get_program_accounts(target: &Target, params: Params<'_>) -> Answer {
     let program = pubkey(&params.required::<String>(0, "a program")?)?;
     let config: RpcProgramAccountsConfig = params.optional(1, "config")?.unwrap_or_default();
-    let filters = verified(config.filters.unwrap_or_default())?;
+    let filters = Filters::read(config.filters.unwrap_or_default())?;
     let with_context = config.with_context.unwrap_or_default();
     let search = Search {
         coverage: coverage(params, 1)?,
@@ -35,17 +31,20 @@ pub(super) async fn get_program_accounts(target: &Target, params: Params<'_>) ->
         max_bytes: target.budget.left(),
     };
     target.budget.search()?;
-    let is_wanted = move |account: &AccountSharedData| {
-        *account.owner() == program && filters.iter().all(|one| matches(one, account))
-    };
+    let is_wanted = move |account: &AccountSharedData| *account.owner() == program && filters.pass(account);
     let run = move |executor: &Executor| search.run(executor, &is_wanted);
     let found = look(&target.session, config.account_config.min_context_slot, run).await?;
-    let value = show_all(found.value, Form::of(&config.account_config), &target.budget)?;
-    if with_context {
-        let context = found.context;
-        return result(&Response { context, value });
-    }
-    result(&value)
+    let size = size_of_all(&found.value, Form::of(&config.account_config));
+    let form = Form::of(&config.account_config);
+    let show = move |budget: &Budget| {
+        let value = show_all(found.value, form, budget)?;
+        if with_context {
+            let context = found.context;
+            return result(&Response { context, value });
+        }
+        result(&value)
+    };
+    target.show(size, show).await
 }
 
 /// What a search does where the archive holds some accounts only.
@@ -143,6 +142,11 @@ pub(super) fn coverage(params: Params<'_>, index: usize) -> Result<Coverage, Rpc
     })
 }
 
+/// About how large the accounts are when they are shown.
+pub(super) fn size_of_all(found: &[Found], form: Form) -> usize {
+    found.iter().map(|found| found.size(form.slice) + ACCOUNT_BYTES).sum()
+}
+
 /// The accounts with their addresses.
 pub(super) fn show_all(found: Vec<Found>, form: Form, budget: &Budget) -> Result<Vec<RpcKeyedAccount>, RpcError> {
     let show = |found: Found| {
@@ -159,29 +163,4 @@ pub(super) fn show_all(found: Vec<Found>, form: Form, budget: &Budget) -> Result
 #[serde(rename_all = "camelCase", default)]
 struct Extension {
     allow_partial: bool,
-}
-
-/// Filters whose bytes have been decoded.
-fn verified(mut filters: Vec<RpcFilterType>) -> Result<Vec<RpcFilterType>, RpcError> {
-    if filters.len() > MAX_FILTERS {
-        return Err(RpcError::invalid_params(format!(
-            "Too many filters provided; max {MAX_FILTERS}"
-        )));
-    }
-    for filter in &mut filters {
-        let verified = filter.verify().and_then(|()| match filter {
-            RpcFilterType::Memcmp(compared) => compared.convert_to_raw_bytes(),
-            RpcFilterType::DataSize(_) | RpcFilterType::TokenAccountState => Ok(()),
-        });
-        verified.map_err(|error| RpcError::invalid_params(format!("Invalid param: {error}")))?;
-    }
-    Ok(filters)
-}
-
-fn matches(filter: &RpcFilterType, account: &AccountSharedData) -> bool {
-    match filter {
-        RpcFilterType::DataSize(size) => account.data().len() as u64 == *size,
-        RpcFilterType::Memcmp(compared) => compared.bytes_match(account.data()),
-        RpcFilterType::TokenAccountState => TokenAccount::valid_account_data(account.data()),
-    }
 }

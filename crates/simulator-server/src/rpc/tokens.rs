@@ -14,11 +14,12 @@ use spl_token_2022_interface::extension::StateWithExtensions;
 use spl_token_2022_interface::generic_token_account::GenericTokenAccount;
 use spl_token_2022_interface::state::{Account as TokenAccount, Mint};
 
-use super::accounts::{known, unix_timestamp};
+use super::accounts::known;
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{ContextConfig, look, pubkey};
 use super::error::RpcError;
-use super::search::{Coverage, Form, Search, coverage, show_all, visit};
+use super::search::{Coverage, Form, Search, coverage, show_all, size_of_all, visit};
 use super::{Answer, Target, result};
 use crate::convert::token_context;
 use crate::executor::Executor;
@@ -113,10 +114,14 @@ async fn token_accounts(
         })
     };
     let found = look(&target.session, config.min_context_slot, find).await?;
-    result(&Response {
-        context: found.context,
-        value: show_all(found.value, form, &target.budget)?,
-    })
+    let size = size_of_all(&found.value, form);
+    let show = move |budget: &Budget| {
+        result(&Response {
+            context: found.context,
+            value: show_all(found.value, form, budget)?,
+        })
+    };
+    target.show(size, show).await
 }
 
 /// Which token accounts are asked for.
@@ -178,7 +183,7 @@ fn balance_of(address: &Pubkey, amount: u64, tokens: &SplTokenAdditionalDataV2) 
 /// The program of a mint, and what its amounts are shown with.
 fn mint_of(executor: &Executor, mint: &Pubkey) -> Result<(Pubkey, SplTokenAdditionalDataV2), RpcError> {
     let account = token_program_account(executor, mint, "could not find mint", "not a Token mint")?;
-    let tokens = token_context(&account, unix_timestamp(executor).unwrap_or_default())
+    let tokens = token_context(&account, executor.unix_timestamp().unwrap_or_default())
         .ok_or_else(|| RpcError::invalid_params("Invalid param: not a Token mint"))?;
     Ok((*account.owner(), tokens))
 }

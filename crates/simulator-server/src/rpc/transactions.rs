@@ -7,11 +7,12 @@ use solana_rpc_client_types::config::{
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_status::{EncodeError, TransactionBinaryEncoding, UiTransactionEncoding};
 
+use super::budget::Budget;
 use super::call::Params;
 use super::context::{look, signature};
 use super::error::RpcError;
 use super::simulate::{Changes, refuse_unknown, simulation, verify_signatures};
-use super::{Answer, result};
+use super::{Answer, Target, result};
 use crate::convert::{confirmed, execution_error, status, transaction_from_text};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
@@ -20,18 +21,24 @@ use crate::handle::SessionHandle;
 const MAX_SIGNATURES: usize = 256;
 
 /// Finds recent transactions of the session only, historical and sent ones; `null` for all others.
-pub(super) async fn get_transaction(session: &SessionHandle, params: Params<'_>) -> Answer {
+pub(super) async fn get_transaction(target: &Target, params: Params<'_>) -> Answer {
     let name = signature(&params.required::<String>(0, "a signature")?)?;
     let config: Option<RpcEncodingConfigWrapper<RpcTransactionConfig>> = params.optional(1, "config")?;
     let config = config.map(|config| config.convert_to_current()).unwrap_or_default();
-    let Some(past) = session.read(move |executor| executor.history().get(&name)).await? else {
+    let Some(past) = target
+        .session
+        .read(move |executor| executor.history().get(&name))
+        .await?
+    else {
         return result(&());
     };
     let encoding = config.encoding.unwrap_or(UiTransactionEncoding::Json);
-    match confirmed(&past, encoding, config.max_supported_transaction_version) {
+    let past_size = past.size();
+    let show = move |_: &Budget| match confirmed(&past, encoding, config.max_supported_transaction_version) {
         Ok(shown) => result(&shown),
         Err(EncodeError::UnsupportedTransactionVersion(version)) => Err(RpcError::unsupported_version(version)),
-    }
+    };
+    target.show(past_size, show).await
 }
 
 pub(super) async fn get_signature_statuses(session: &SessionHandle, params: Params<'_>) -> Answer {

@@ -65,8 +65,7 @@ impl SessionMeter {
         })
     }
 
-    /// The meter of a session whose key has no other.
-    #[cfg(test)]
+    /// The meter of a session whose key has no other, for tests and fuzzers.
     pub(crate) fn alone() -> Arc<Self> {
         let limits = super::meter::OwnLimits {
             sessions: 1,

@@ -41,6 +41,16 @@ impl Rpc {
         Data::over(self, socket).await
     }
 
+    /// The status with which a data connection is refused, or 101.
+    pub(crate) async fn data_refused_or_open(&self) -> u16 {
+        let socket = TcpSocket::new_v4().unwrap();
+        match Data::connect(self, socket).await {
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => response.status().as_u16(),
+            Err(error) => panic!("{error}"),
+            Ok(_) => 101,
+        }
+    }
+
     /// The status with which a further data connection is refused.
     pub(crate) async fn data_refused(&self) -> u16 {
         let socket = TcpSocket::new_v4().unwrap();

@@ -7,11 +7,13 @@
 mod actions;
 mod attach;
 mod attacks;
+mod changes;
 mod conversation;
 mod data;
 mod discovery;
 mod endings;
 mod floods;
+mod fuzz;
 mod ledger;
 mod managed;
 mod operation;

@@ -12,21 +12,21 @@ use crate::data::{Data, cursor, is_end};
 use crate::support::{Control, Rpc, Running, SampleArchive, shorten};
 
 /// The program of token accounts.
-const TOKEN_PROGRAM: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+pub(crate) const TOKEN_PROGRAM: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
 /// Each is told about 2 MB of the sample.
 const SLOW_SUBSCRIPTIONS: usize = 4;
 const VOTES: &str = "Vote111111111111111111111111111111111111111";
 
 /// A server over the sample that does not wait for further subscribes, and a session that stands before its first batch.
-struct Stage {
-    server: Running,
-    control: Control,
-    rpc: Rpc,
+pub(crate) struct Stage {
+    pub(crate) server: Running,
+    pub(crate) control: Control,
+    pub(crate) rpc: Rpc,
     _sample: SampleArchive,
 }
 
 impl Stage {
-    async fn set(change: impl FnOnce(&mut ServerConfig)) -> Self {
+    pub(crate) async fn set(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let sample = SampleArchive::import(ScopeChoice::Auto).await;
         let mut config = sample.config();
         config.times.subscribe_pause = Duration::ZERO;
@@ -43,13 +43,13 @@ impl Stage {
     }
 
     /// Executes everything there is.
-    async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         go_on(&mut self.control).await;
         self.completed().await;
     }
 
     /// Drops all connections, so that nobody has to be waited for, and stops the server.
-    async fn end(self, connections: impl Sized) {
+    pub(crate) async fn end(self, connections: impl Sized) {
         drop((connections, self.control));
         self.server.stopped().await;
     }
@@ -71,7 +71,7 @@ async fn go_on(control: &mut Control) {
 }
 
 /// Every notification of one subscription, with a connection of its own.
-async fn all_of(rpc: &Rpc, method: &str, params: Value) -> Vec<Value> {
+pub(crate) async fn all_of(rpc: &Rpc, method: &str, params: Value) -> Vec<Value> {
     let mut data = rpc.data().await;
     data.subscribe(method, params).await;
     data.rest().await
@@ -299,9 +299,24 @@ async fn what_was_not_told_yet_outlives_a_closed_session() {
     assert_eq!(stage.control.closed().await.map(u16::from), Some(1000));
     stage.rpc.gone().await;
     check_all_arrives(&mut slow).await;
-    let refused = slow.refused("transactionSubscribe", json!(["all"])).await;
-    assert_eq!(refused["code"], -32098, "{refused}");
+    // A client that subscribes only now, or again after a lost connection, finds everything, and the end.
+    let late = all_of(&stage.rpc, "transactionSubscribe", json!(["allWithVotes"])).await;
+    assert_eq!(late.len(), 478);
+    slow.subscribe("slotSubscribe", json!([])).await;
+    assert_eq!(slow.rest().await, [] as [Value; 0]);
     stage.end(slow).await;
+}
+
+#[tokio::test]
+async fn an_ended_session_is_forgotten_in_the_end() {
+    let mut stage = Stage::set(|config| config.times.data_drain = Duration::from_millis(20)).await;
+    stage.finish().await;
+    stage.control.close().await;
+    let mut status = stage.rpc.data_refused_or_open().await;
+    while status != 404 {
+        status = stage.rpc.data_refused_or_open().await;
+    }
+    stage.server.stopped().await;
 }
 
 #[tokio::test]
@@ -443,7 +458,8 @@ async fn check_signature(rpc: &Rpc, mut data: Data) {
 async fn tells_blocks_as_they_were_recorded() {
     let mut stage = Stage::set(|_| {}).await;
     let mut data = stage.rpc.data().await;
-    data.subscribe("blockSubscribe", json!(["all"])).await;
+    let options = json!({"showRewards": true, "maxSupportedTransactionVersion": 0});
+    data.subscribe("blockSubscribe", json!(["all", options])).await;
     go_on(&mut stage.control).await;
     let blocks = data.rest().await;
     stage.completed().await;
@@ -460,6 +476,8 @@ async fn tells_blocks_as_they_were_recorded() {
         }
         assert_eq!(shown, recorded);
     }
+    let legacy = all_of(&stage.rpc, "blockSubscribe", json!(["all", {"replayFromSlot": 0}])).await;
+    check_versions(&legacy);
     let options = json!({"transactionDetails": "signatures", "replayFromSlot": 0});
     let of_token = json!([{"mentionsAccountOrProgram": TOKEN_PROGRAM}, options]);
     let of_token = all_of(&stage.rpc, "blockSubscribe", of_token).await;
@@ -467,6 +485,22 @@ async fn tells_blocks_as_they_were_recorded() {
     let first = &of_token[0]["params"]["result"]["value"]["block"];
     assert!(!first["signatures"].as_array().unwrap().is_empty() && first["transactions"].is_null());
     stage.end(data).await;
+}
+
+/// Who does not say that it understands versions is told of blocks without any.
+fn check_versions(blocks: &[Value]) {
+    let (shown, refused): (Vec<_>, Vec<_>) = blocks
+        .iter()
+        .map(|message| &message["params"]["result"]["value"])
+        .partition(|value| value["err"].is_null());
+    assert!(!shown.is_empty() && !refused.is_empty());
+    assert!(shown.iter().all(|value| value["block"]["rewards"].is_null()));
+    for value in refused {
+        assert!(
+            value["block"].is_null() && value["err"]["UnsupportedTransactionVersion"] == 0,
+            "{value}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,11 @@ fn read(reader: &Reader, mut position: Position) -> (Vec<String>, Position) {
             Entry::Opened(head) => format!("open {}", head.slot),
             Entry::Transaction(record) => format!("{}", record.transaction.index.unwrap()),
             Entry::Action(record) => format!("action {}", record.action),
-            Entry::Closed(head, records) => format!("close {} with {}", head.slot, records.len()),
+            Entry::Changes(changes) => format!("{} changes", changes.diffs.len()),
+            Entry::Closed(head, done) => {
+                let transactions = done.iter().filter_map(Done::transaction).count();
+                format!("close {} with {transactions}", head.slot)
+            }
         });
         position = at.after(&entry);
     }
@@ -125,11 +129,11 @@ fn what_actions_tell_counts_as_the_users() {
 fn forgets_the_oldest_that_nobody_reads() {
     let log = log(1);
     let reader = Reader::new(&log).unwrap();
-    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(0));
+    assert_eq!(reader.start(Start::Oldest, &Topic::Slots).unwrap().position, at(0));
     (5..=7).for_each(|slot| add_closed(&log, slot, 1));
     assert_eq!(read(&reader, at(0)).0.len(), 9);
     reader.hold(Some(at(6)));
-    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(6));
+    assert_eq!(reader.start(Start::Oldest, &Topic::Slots).unwrap().position, at(6));
     for (start, expected) in [
         (Start::From(5), Err(6)),
         (Start::From(6), Ok(6)),
@@ -138,11 +142,18 @@ fn forgets_the_oldest_that_nobody_reads() {
         (Start::After(Cursor { slot: 6, index: 9 }), Ok(6)),
         (Start::Now, Ok(7)),
     ] {
-        let begin = reader.start(start).map(|begin| begin.position.slot).map_err(oldest);
+        let begin = reader
+            .start(start, &Topic::Slots)
+            .map(|begin| begin.position.slot)
+            .map_err(oldest);
         assert_eq!(begin, expected, "{start:?}");
     }
     reader.hold(None);
-    assert_eq!(reader.start(Start::Oldest).unwrap().position, at(7), "the newest stays");
+    assert_eq!(
+        reader.start(Start::Oldest, &Topic::Slots).unwrap().position,
+        at(7),
+        "the newest stays"
+    );
 }
 
 #[test]
@@ -152,7 +163,7 @@ fn has_room_until_a_reader_is_behind() {
     assert!(log.has_room(), "nobody reads");
     let reader = Reader::new(&log).unwrap();
     assert!(log.has_room(), "a connection without subscriptions reads nothing");
-    let begin = reader.start(Start::Oldest).unwrap();
+    let begin = reader.start(Start::Oldest, &Topic::Slots).unwrap();
     assert!(!log.has_room());
     let (_, position) = read(&reader, begin.position);
     reader.hold(Some(position));
@@ -168,20 +179,24 @@ fn is_drained_when_everyone_is_done_after_the_end() {
     let log = log(UNLIMITED);
     let reader = Reader::new(&log).unwrap();
     add_closed(&log, 5, 1);
-    reader.start(Start::Oldest).unwrap();
+    reader.start(Start::Oldest, &Topic::Slots).unwrap();
     assert!(!log.is_drained());
     log.seal();
     assert!(!log.is_drained());
     reader.hold(None);
     assert!(log.is_drained());
     assert!(
-        reader.start(Start::Oldest).is_ok(),
+        reader.start(Start::Oldest, &Topic::Slots).is_ok(),
         "late, but the session is still there"
     );
     log.end();
-    assert_eq!(reader.start(Start::Oldest), Err(StartError::Ended));
+    assert_eq!(reader.start(Start::Oldest, &Topic::Slots), Err(StartError::Ended));
     log.seal();
-    assert_eq!(reader.start(Start::Oldest), Err(StartError::Ended), "it stays gone");
+    assert_eq!(
+        reader.start(Start::Oldest, &Topic::Slots),
+        Err(StartError::Ended),
+        "it stays gone"
+    );
     assert_eq!(read(&reader, at(0)).0.len(), 3, "who reads it now may read to the end");
 }
 
@@ -199,10 +214,10 @@ fn has_places_for_so_many_connections() {
 fn begins_now_within_the_open_slot() {
     let log = log(UNLIMITED);
     let reader = Reader::new(&log).unwrap();
-    let begin = reader.start(Start::Now).unwrap();
+    let begin = reader.start(Start::Now, &Topic::Slots).unwrap();
     assert_eq!((begin.position, begin.silent), (at(0), Silent::Before(at(0))));
     add_slot(&log, 5, 2);
-    let begin = reader.start(Start::Now).unwrap();
+    let begin = reader.start(Start::Now, &Topic::Slots).unwrap();
     let now = Position { slot: 5, entry: 3 };
     assert_eq!((begin.position, begin.silent), (at(5), Silent::Before(now)));
 }
@@ -246,7 +261,7 @@ async fn wakes_reader_and_writer() {
 fn lost_behind_the_first() -> (Arc<DataLog>, Reader) {
     let log = log(1);
     let lost = Reader::new(&log).unwrap();
-    lost.start(Start::Oldest).unwrap();
+    lost.start(Start::Oldest, &Topic::Slots).unwrap();
     (5..=6).for_each(|slot| add_closed(&log, slot, 1));
     lost.hold(Some(at(6)));
     lost.lose();
@@ -259,24 +274,25 @@ fn what_a_lost_reader_has_not_been_sent_is_kept_until_it_is_given_up() {
     add_closed(&log, 7, 1);
     assert!(!log.has_room(), "the replay waits for it");
     let back = Reader::new(&log).unwrap();
-    assert!(back.start(Start::From(6)).is_ok());
+    assert!(back.start(Start::From(6), &Topic::Slots).is_ok());
     drop(back);
     drop(lost);
     assert!(log.has_room());
     let late = Reader::new(&log).unwrap();
-    assert_eq!(late.start(Start::From(6)).map_err(oldest).err(), Some(7));
+    assert_eq!(late.start(Start::From(6), &Topic::Slots).map_err(oldest).err(), Some(7));
 }
 
 #[test]
 fn a_reader_that_comes_back_takes_the_place_of_the_lost_one() {
     let (log, lost) = lost_behind_the_first();
     let later = Reader::new(&log).unwrap();
-    later.start(Start::Now).unwrap();
+    later.start(Start::Now, &Topic::Slots).unwrap();
     later.hold(Some(at(8)));
     assert!(!log.has_room(), "another reader is elsewhere");
     drop(later);
     let back = Reader::new(&log).unwrap();
-    back.start(Start::After(Cursor { slot: 6, index: 0 })).unwrap();
+    back.start(Start::After(Cursor { slot: 6, index: 0 }), &Topic::Slots)
+        .unwrap();
     back.hold(Some(at(8)));
     assert!(log.has_room());
     drop(lost);
@@ -307,7 +323,7 @@ fn gives_way_to_other_sessions_but_keeps_what_is_read() {
     };
     let logs = [(); 2].map(|()| Arc::new(DataLog::new(limits, &pool)));
     let reader = Reader::new(&logs[0]).unwrap();
-    reader.start(Start::Oldest).unwrap();
+    reader.start(Start::Oldest, &Topic::Slots).unwrap();
     let fill = |log: &DataLog| {
         let mut slot = 1;
         while log.has_room() && slot < 10_000 {

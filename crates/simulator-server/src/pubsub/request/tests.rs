@@ -47,6 +47,7 @@ fn reads_what_the_published_clients_send() {
     let (account, _) = subscribe("accountSubscribe", &json!([PROGRAM, options]));
     let expected = AccountTopic {
         whose: Whose::Account(program()),
+        filters: Filters::default(),
         encoding: UiAccountEncoding::Base64,
         slice: None,
         is_intra_slot: true,
@@ -74,6 +75,7 @@ fn reads_how_a_block_is_shown() {
         encoding: UiTransactionEncoding::Json,
         details: TransactionDetails::Signatures,
         show_rewards: false,
+        max_version: Some(0),
     };
     assert_eq!(blocks.topic, Topic::Blocks(Which::Mentioning(vec![program()]), form));
 }
@@ -119,9 +121,57 @@ fn refuses_by_name() {
     assert_eq!(error("logsSubscribe", &json!(["everything"])).0, -32602);
     assert_eq!(error("accountDiffSubscribe", &json!([])).0, -32602);
     assert_eq!(error("slotUnsubscribe", &json!(["x"])).0, -32602);
-    let filters = json!([PROGRAM, {"filters": [{"dataSize": 165}]}]);
-    let (code, message) = error("programSubscribe", &filters);
-    assert!(code == -32602 && message.contains("filters"), "{message}");
+    for filters in [
+        json!([{"size": 165}]),
+        json!({}),
+        json!([{"memcmp": {"offset": 0, "bytes": "0"}}]),
+    ] {
+        let (code, message) = error("programSubscribe", &json!([PROGRAM, {"filters": filters}]));
+        assert_eq!(code, -32602, "{message}");
+    }
+}
+
+#[test]
+fn reads_the_filters_of_a_program() {
+    let filters = json!([{"dataSize": 165}, {"memcmp": {"offset": 4, "bytes": "3s", "encoding": "base58"}}]);
+    let (told, start) = subscribe(
+        "programSubscribe",
+        &json!([PROGRAM, {"encoding": "base64", "filters": filters}]),
+    );
+    let Topic::Accounts(topic) = told.topic else {
+        panic!("{told:?}")
+    };
+    let expected = Filters::read(serde_json::from_value(filters).unwrap()).unwrap();
+    assert_eq!(
+        (topic.whose, topic.filters, start),
+        (Whose::Program(program()), expected, Start::Now)
+    );
+    let (all, _) = subscribe("programSubscribe", &json!([PROGRAM, {"filters": null}]));
+    assert!(matches!(all.topic, Topic::Accounts(topic) if topic.filters == Filters::default()));
+}
+
+#[test]
+fn reads_whether_an_arrival_is_told() {
+    let signature = "1111111111111111111111111111111111111111111111111111111111111111";
+    for (options, expected) in [
+        (Value::Null, Arrival::Untold),
+        (json!({"commitment": "finalized"}), Arrival::Untold),
+        (json!({"enableReceivedNotification": true}), Arrival::Told),
+    ] {
+        let (told, _) = subscribe("signatureSubscribe", &json!([signature, options]));
+        assert!(
+            matches!(told.topic, Topic::Signature(_, arrival) if arrival == expected),
+            "{options}"
+        );
+    }
+}
+
+#[test]
+fn answers_no_notification() {
+    let read = |text: &str| Request::from_json(text).id.map(|id| id.get().to_owned());
+    assert_eq!(read(r#"{"jsonrpc": "2.0", "method": "ping"}"#), None);
+    assert_eq!(read(r#"{"method": "ping", "id": null}"#).as_deref(), Some("null"));
+    assert_eq!(read("nothing").as_deref(), Some("null"));
 }
 
 proptest! {

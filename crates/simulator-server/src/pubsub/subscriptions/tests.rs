@@ -3,8 +3,9 @@ use serde_json::Value;
 use super::super::log::{DataLog, Reader};
 use super::super::pool::DataPool;
 use super::super::record::tests::{key, record};
-use super::super::slots::{DataLimits, Next, SlotHead, Start};
-use super::super::topic::Which;
+use super::super::slot::SlotHead;
+use super::super::slots::{DataLimits, Next, Start};
+use super::super::topic::{Arrival, Which};
 use super::*;
 
 /// A connection without a socket.
@@ -36,7 +37,7 @@ impl Client {
     }
 
     fn subscribe(&mut self, kind: Kind, topic: Topic, start: Start) -> u64 {
-        let begin = self.reader.start(start).unwrap();
+        let begin = self.reader.start(start, &topic).unwrap();
         let subject = Subject {
             kind,
             topic,
@@ -51,12 +52,17 @@ impl Client {
         while let Some(position) = self.subscriptions.position()
             && let Some(next) = self.reader.peek(position)
         {
-            told.extend(match next {
-                Next::Entry(at, entry) => self.subscriptions.take(at, &entry, self.reader.cache()),
-                Next::End => self.subscriptions.finish(),
-            });
+            match next {
+                Next::Entry(at, entry) => {
+                    for id in self.subscriptions.behind(at) {
+                        told.extend(self.subscriptions.take(id, at, &entry));
+                    }
+                }
+                Next::End => told.extend(self.subscriptions.finish()),
+            }
         }
-        told.iter().map(|told| short(&told.text)).collect()
+        let cache = &self.log.cache;
+        told.iter().map(|told| short(&told.write(cache).text)).collect()
     }
 }
 
@@ -159,8 +165,11 @@ fn counts_what_came_before_a_late_subscription() {
 fn tells_of_a_signature_once() {
     let mut client = Client::new();
     slot(&client.log, 5, &[1, 2, 2]);
-    let signature = Topic::Signature([2; 64].into());
+    let signature = Topic::Signature([2; 64].into(), Arrival::Untold);
     client.subscribe(Kind::Signature, signature, Start::Oldest);
     assert_eq!(client.told(), ["1: 5 0", "1 ends"]);
     assert_eq!(client.subscriptions.len(), 0);
+    let signature = Topic::Signature([2; 64].into(), Arrival::Told);
+    client.subscribe(Kind::Signature, signature, Start::Oldest);
+    assert_eq!(client.told(), ["2: 5 0", "2: 5 1", "2 ends"]);
 }
