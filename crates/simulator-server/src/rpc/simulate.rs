@@ -68,11 +68,14 @@ pub(super) async fn simulate_transaction(target: &Target, params: Params<'_>) ->
     };
     let run = move |executor: &Executor| request.run(executor);
     let done = look(&target.session, config.min_context_slot, run).await?;
-    let shown = done.value.show(config.inner_instructions, &target.budget)?;
-    result(&Response {
-        context: done.context,
-        value: shown,
-    })
+    let size = done.value.size();
+    let show = move |budget: &Budget| {
+        result(&Response {
+            context: done.context,
+            value: done.value.show(config.inner_instructions, budget)?,
+        })
+    };
+    target.show(size, show).await
 }
 
 /// A finished simulation in Solana's form, without accounts and inner instructions, which are shown on demand only.
@@ -235,6 +238,12 @@ fn accounts_after(
 }
 
 impl Done {
+    /// About how many bytes are shown.
+    fn size(&self) -> usize {
+        let accounts = self.accounts.iter().flat_map(|(accounts, _)| accounts.iter().flatten());
+        accounts.map(|found| found.size(None)).sum()
+    }
+
     fn show(self, inner_instructions: bool, budget: &Budget) -> Result<RpcSimulateTransactionResult, RpcError> {
         let mut shown = simulation(&self.simulated, &self.transaction);
         shown.accounts = self

@@ -14,6 +14,7 @@ mod discovery;
 mod endings;
 mod floods;
 mod fuzz;
+mod generations;
 mod ledger;
 mod managed;
 mod operation;

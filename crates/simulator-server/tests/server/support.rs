@@ -107,9 +107,18 @@ impl Control {
         address: SocketAddr,
         key: Option<&str>,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let headers: Vec<_> = key.into_iter().map(|key| ("x-api-key", key)).collect();
+        Self::connect_as(address, &headers).await
+    }
+
+    /// Connects with these headers, the names in lower case.
+    pub(crate) async fn connect_as(
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
         let mut request = format!("ws://{address}/backtest").into_client_request()?;
-        if let Some(key) = key {
-            request.headers_mut().insert("X-API-Key", key.parse().unwrap());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let (socket, _) = connect_async(request).await?;
         Ok(Self { socket, address })
