@@ -88,15 +88,16 @@ impl Place {
     }
 }
 
-/// Everything below a directory.
+/// Everything below a directory. What an interrupted import is still taking away may go meanwhile.
 fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut contents: Vec<_> = entries
-        .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                std::fs::read(&path).unwrap(),
-            )
+        .filter_map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            match std::fs::read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                content => Some((name, content.unwrap())),
+            }
         })
         .collect();
     contents.sort();
