@@ -150,6 +150,26 @@ impl From<SessionEventKind> for BacktestResponse {
     }
 }
 
+/// What is no event of a session is given back.
+impl TryFrom<BacktestResponse> for SessionEventKind {
+    type Error = Box<BacktestResponse>;
+
+    fn try_from(response: BacktestResponse) -> Result<Self, Box<BacktestResponse>> {
+        Ok(match response {
+            BacktestResponse::ReadyForContinue => Self::ReadyForContinue,
+            BacktestResponse::SlotNotification(slot) => Self::SlotNotification(slot),
+            BacktestResponse::Paused(paused) => Self::Paused(paused),
+            BacktestResponse::DiscoveryBatch(batch) => Self::DiscoveryBatch(batch),
+            BacktestResponse::Error(error) => Self::Error(error),
+            BacktestResponse::Success => Self::Success,
+            BacktestResponse::Completed { summary, agent_stats } => Self::Completed { summary, agent_stats },
+            BacktestResponse::Status { status } => Self::Status { status },
+            BacktestResponse::Unknown(message) => Self::Unknown(message),
+            other => return Err(Box::new(other)),
+        })
+    }
+}
+
 impl WriteMessage for SessionEventKind {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         match self {

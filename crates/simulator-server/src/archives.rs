@@ -11,6 +11,8 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use tokio::task::JoinError;
 
+use crate::split::{Held, Uncovered, split};
+
 /// The archives of a server.
 #[derive(Debug)]
 pub(crate) struct Archives {
@@ -27,6 +29,8 @@ pub(crate) struct ServedArchive {
     pub(crate) first_time: Option<i64>,
     /// Time of the last block in seconds, where it is recorded.
     pub(crate) last_time: Option<i64>,
+    /// The slot of the block before the first one. Those in between were skipped.
+    parent_slot: Slot,
 }
 
 /// An account state: which archive, and which of its keyframes.
@@ -97,6 +101,15 @@ impl Archives {
         archives.into_iter().find(|archive| archive.digest() == digest)
     }
 
+    /// Shares a range out among the archives, as [`split`] says.
+    ///
+    /// # Errors
+    /// A slot of the range is in no archive.
+    pub(crate) fn split(&self, range: &RangeInclusive<Slot>) -> Result<Vec<RangeInclusive<Slot>>, Uncovered> {
+        let held: Vec<Held> = self.archives.iter().map(ServedArchive::held).collect();
+        split(&held, range)
+    }
+
     /// The accounts of the newest keyframe at or before `slot`, loaded once for all sessions.
     pub(crate) async fn keyframe(&self, archive: &Archive, slot: Slot) -> Result<Keyframe, KeyframeError> {
         let (keyframe, reader) = archive
@@ -134,18 +147,30 @@ impl ServedArchive {
     async fn open(location: &str) -> Result<Self, ArchiveError> {
         let archive = Archive::open(location).await?;
         let (first, last) = (archive.manifest().first_slot, archive.manifest().last_slot);
-        let first_time = archive.block(first).await?.and_then(|block| block.block_time);
+        let first_block = archive.block(first).await?;
+        let parent_slot = first_block.as_ref().map(|block| block.parent_slot);
+        let first_time = first_block.and_then(|block| block.block_time);
         let last_time = archive.block(last).await?.and_then(|block| block.block_time);
         Ok(Self {
             archive,
             first_time,
             last_time,
+            parent_slot: parent_slot.unwrap_or(first.saturating_sub(1)),
         })
     }
 
     /// The slots from the first to the last block.
     pub(crate) fn slots(&self) -> RangeInclusive<Slot> {
         self.archive.manifest().first_slot..=self.archive.manifest().last_slot
+    }
+
+    fn held(&self) -> Held {
+        let (first, last) = self.slots().into_inner();
+        Held {
+            parent: self.parent_slot,
+            first,
+            last,
+        }
     }
 }
 

@@ -131,6 +131,8 @@ pub struct Times {
     pub data_drain: Duration,
     /// How long a session outlives its control connection where the create does not say.
     pub default_disconnect: Duration,
+    /// The same for the sessions of a parallel create, each of which a client may first have to attach by itself.
+    pub default_parallel_disconnect: Duration,
     /// The longest `disconnectTimeoutSecs`; a longer one is shortened to it.
     pub max_disconnect: Duration,
     /// How often the server looks in its state directory for sessions of servers that have gone, and says that it lives.
@@ -241,6 +243,7 @@ impl Default for Times {
             data_grace: Duration::from_secs(15),
             data_drain: Duration::from_secs(120),
             default_disconnect: Duration::from_secs(30),
+            default_parallel_disconnect: Duration::from_secs(360),
             max_disconnect: Duration::from_secs(900),
             adoption: Duration::from_secs(1),
             max_outcome_wait: Duration::from_secs(30),
@@ -261,7 +264,8 @@ mod tests {
         assert!(limits.answer_bytes <= limits.request_answer_bytes);
         assert!(limits.unread_events <= limits.retained_events);
         assert!(times.ping_interval < times.silence_limit);
-        assert!(times.default_disconnect <= times.max_disconnect);
+        assert!(times.default_disconnect <= times.default_parallel_disconnect);
+        assert!(times.default_parallel_disconnect <= times.max_disconnect);
         assert!(limits.data_cache_bytes <= limits.data_bytes && limits.data_bytes <= limits.all_data_bytes);
         assert!(limits.key_sessions <= limits.sessions && limits.key_connections <= limits.connections);
         assert!(

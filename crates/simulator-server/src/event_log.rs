@@ -174,6 +174,11 @@ impl EventLog {
             .await;
     }
 
+    /// The first retained event after this one, or a notice, if there is one yet. A notice is taken.
+    pub(crate) fn take_next(&self, cursor: Sequence) -> Option<(Sequence, SequencedResponse)> {
+        self.events.lock().take_next(cursor)
+    }
+
     /// Waits for the first retained event after this one, or a notice, which does not move the cursor.
     pub(crate) async fn next_after(&self, cursor: Sequence) -> (Sequence, SequencedResponse) {
         let has_next = |events: &Events| (!events.notices.is_empty() || events.after(cursor).is_some()).then_some(());

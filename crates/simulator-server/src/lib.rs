@@ -55,6 +55,7 @@ mod executor;
 mod feed;
 #[doc(hidden)]
 pub mod fuzz;
+mod group;
 mod handle;
 mod history;
 mod housekeeping;
@@ -73,6 +74,7 @@ mod rpc;
 mod seat;
 mod server;
 mod session;
+mod split;
 mod state;
 mod usage;
 mod watched;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, CreateBacktestSessionRequest, SessionId};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::convert::SessionSpec;
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
-use crate::registry::CreateToken;
+use crate::registry::{CreateToken, Making, Registry};
 use crate::seat::{Driver, End, Lease, Seat};
 use crate::state::State;
 
@@ -29,21 +29,47 @@ pub(crate) struct Creation {
     made: watch::Receiver<Option<Made>>,
 }
 
+/// How a session comes to its place.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// It asks for one.
+    Own,
+    /// One of several sessions, which get their places together.
+    Shared(oneshot::Receiver<Result<OwnedSemaphorePermit, BacktestError>>),
+}
+
 /// What became of a creation.
-type Made = Result<Arc<SessionHandle>, BacktestError>;
+pub(crate) type Made = Result<Arc<SessionHandle>, BacktestError>;
 
 /// What a create leads to.
 #[derive(Debug)]
 pub(crate) enum Begun {
     /// A session is being made, and its seat is the creator's.
     New(Arc<Creation>, Lease),
-    /// It is that of an earlier create with the same token.
-    Repeated(Arc<Creation>),
+    /// It is what an earlier create with the same token has begun.
+    Repeated(Making),
+}
+
+impl Admission {
+    /// The place, within a time.
+    ///
+    /// # Errors
+    /// `invalidRequest` if there is none.
+    pub(crate) async fn place(
+        self,
+        registry: &Registry,
+        patience: Duration,
+    ) -> Result<OwnedSemaphorePermit, BacktestError> {
+        match self {
+            Self::Own => registry.place(patience).await,
+            Self::Shared(place) => place.await.unwrap_or_else(|_| Err(stopped("the session got no place"))),
+        }
+    }
 }
 
 impl Creation {
     /// What will be made for a create, and where what becomes of it is told.
-    fn new(wanted: &Wanted, seat: Arc<Seat>) -> (Arc<Self>, watch::Sender<Option<Made>>) {
+    pub(crate) fn new(wanted: &Wanted, seat: Arc<Seat>) -> (Arc<Self>, watch::Sender<Option<Made>>) {
         let (sender, made) = watch::channel(None);
         let request = wanted.request.clone();
         (Arc::new(Self { request, seat, made }), sender)
@@ -52,6 +78,11 @@ impl Creation {
     /// Whether it came from this create.
     pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
         self.request == wanted.request
+    }
+
+    /// The session, if it has been made.
+    pub(crate) fn ready(&self) -> Option<Arc<SessionHandle>> {
+        self.made.borrow().as_ref()?.as_ref().ok().cloned()
     }
 
     /// Waits for the session.
@@ -76,8 +107,9 @@ impl State {
         let window = token.as_ref().map_or(Duration::ZERO, |_| wanted.spec.disconnect);
         let (seat, lease) = Seat::driven(driver, window);
         let (creation, sender) = Creation::new(&wanted, seat);
+        let making = Making::Session(Arc::clone(&creation));
         if let Some(token) = &token
-            && let Some(earlier) = self.registry.reserve(token, &creation)
+            && let Some(earlier) = self.registry.reserve(token, &making)
         {
             return Begun::Repeated(earlier);
         }
@@ -86,7 +118,7 @@ impl State {
             creation: Arc::clone(&creation),
             token,
         };
-        self.tasks.spawn(life.run(wanted, sender));
+        self.tasks.spawn(life.run(wanted, Admission::Own, sender));
         Begun::New(creation, lease)
     }
 
@@ -101,7 +133,7 @@ impl State {
         let (creation, sender) = Creation::new(&wanted, seat);
         let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
         if let Some(token) = &token {
-            self.registry.reserve(token, &creation);
+            self.registry.reserve(token, &Making::Session(Arc::clone(&creation)));
         }
         if let Some(name) = &wanted.spec.name
             && let Ok(claim) = self.names.claim(&wanted.owner, name, wanted.spec.token.as_ref())
@@ -116,6 +148,22 @@ impl State {
         };
         self.tasks.spawn(life.run_again(wanted.owner, id, restored, sender));
     }
+
+    /// Makes one of several sessions. Otherwise as [`State::begin`].
+    pub(crate) fn begin_part(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        creation: &Arc<Creation>,
+        admission: Admission,
+        sender: watch::Sender<Option<Made>>,
+    ) {
+        let life = Life {
+            state: Arc::clone(self),
+            creation: Arc::clone(creation),
+            token: None,
+        };
+        self.tasks.spawn(life.run(wanted, admission, sender));
+    }
 }
 
 /// The task of one session.
@@ -126,9 +174,9 @@ struct Life {
 }
 
 impl Life {
-    async fn run(self, wanted: Wanted, sender: watch::Sender<Option<Made>>) {
+    async fn run(self, wanted: Wanted, admission: Admission, sender: watch::Sender<Option<Made>>) {
         let owner = wanted.owner.clone();
-        let made = self.make_named(wanted).await;
+        let made = self.make_named(wanted, admission).await;
         self.accompany(owner, made, sender).await;
     }
 
@@ -165,26 +213,26 @@ impl Life {
     }
 
     /// Makes a session under the name that it is to have, if any.
-    async fn make_named(&self, wanted: Wanted) -> Made {
+    async fn make_named(&self, wanted: Wanted, admission: Admission) -> Made {
         let Some(name) = wanted.spec.name.clone() else {
-            return self.make(wanted).await;
+            return self.make(wanted, admission).await;
         };
         let claim = self
             .state
             .names
             .claim(&wanted.owner, &name, wanted.spec.token.as_ref())?;
-        let session = self.make(wanted).await?;
+        let session = self.make(wanted, admission).await?;
         claim.keep();
         tracing::info!(session = session.number, %name, "a session was made");
         Ok(session)
     }
 
-    async fn make(&self, wanted: Wanted) -> Made {
+    async fn make(&self, wanted: Wanted, admission: Admission) -> Made {
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
             _ = self.creation.seat.over() => Err(stopped("the session ended before it was there")),
-            made = self.state.make(wanted) => made,
+            made = self.state.make(wanted, admission) => made,
         }
     }
 
@@ -215,12 +263,12 @@ impl Drop for Life {
             session.stop.cancel();
         }
         if let Some(token) = &self.token {
-            self.state.registry.release(token, &self.creation);
+            self.state.registry.release(token, &self.creation.seat);
         }
     }
 }
 
-fn stopped(error: &str) -> BacktestError {
+pub(crate) fn stopped(error: &str) -> BacktestError {
     BacktestError::Internal {
         error: error.to_owned(),
     }

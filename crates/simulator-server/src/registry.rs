@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use simulator_api::{BacktestError, SessionId};
+use simulator_api::{BacktestError, ControlSessionId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::group::Group;
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::lifetime::Creation;
@@ -27,7 +28,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Known {
     sessions: BTreeMap<SessionId, Registered>,
-    creations: BTreeMap<CreateToken, Arc<Creation>>,
+    groups: BTreeMap<ControlSessionId, Arc<Group>>,
+    creations: BTreeMap<CreateToken, Making>,
     /// Those that are being restored.
     expected: BTreeMap<SessionId, (Owner, Arc<Creation>)>,
 }
@@ -38,6 +40,24 @@ struct Registered {
     handle: Arc<SessionHandle>,
     seat: Arc<Seat>,
     owner: Owner,
+}
+
+/// What a create has begun.
+#[derive(Clone, Debug)]
+pub(crate) enum Making {
+    /// A session.
+    Session(Arc<Creation>),
+    /// Several.
+    Group(Arc<Group>),
+}
+
+impl Making {
+    fn seat(&self) -> &Arc<Seat> {
+        match self {
+            Self::Session(creation) => &creation.seat,
+            Self::Group(group) => &group.seat,
+        }
+    }
 }
 
 /// A create token counts for one key only.
@@ -63,10 +83,37 @@ impl Registry {
     /// # Errors
     /// `invalidRequest` if none became free.
     pub(crate) async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, BacktestError> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
+        self.acquire(1, patience).await
+    }
+
+    /// Places for several sessions, all of them or none, within a time.
+    ///
+    /// # Errors
+    /// `invalidRequest` if too few became free, or there never are so many.
+    pub(crate) async fn places(
+        &self,
+        count: usize,
+        patience: Duration,
+    ) -> Result<Vec<OwnedSemaphorePermit>, BacktestError> {
+        if count > self.max_sessions {
+            return Err(BacktestError::InvalidRequest {
+                error: format!(
+                    "the range lies in {count} archives, and this server has at most {} sessions: ask for a part of it",
+                    self.max_sessions
+                ),
+            });
         }
-        let waiting = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
+        let mut all = self.acquire(count, patience).await?;
+        let others = (1..count).map_while(|_| all.split(1)).collect::<Vec<_>>();
+        Ok(others.into_iter().chain([all]).collect())
+    }
+
+    async fn acquire(&self, count: usize, patience: Duration) -> Result<OwnedSemaphorePermit, BacktestError> {
+        let permits = u32::try_from(count).unwrap_or(u32::MAX);
+        if let Ok(places) = Arc::clone(&self.places).try_acquire_many_owned(permits) {
+            return Ok(places);
+        }
+        let waiting = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_many_owned(permits)).await;
         waiting
             .ok()
             .and_then(Result::ok)
@@ -131,28 +178,44 @@ impl Registry {
         Some((Arc::clone(&registered.handle), Arc::clone(&registered.seat)))
     }
 
-    /// Reserves a token for a creation, unless an earlier one has it that is not over; returns that one.
-    pub(crate) fn reserve(&self, token: &CreateToken, creation: &Arc<Creation>) -> Option<Arc<Creation>> {
+    /// Reserves a token for what a create begins, unless an earlier one has it that is not over; returns that one.
+    pub(crate) fn reserve(&self, token: &CreateToken, making: &Making) -> Option<Making> {
         let mut known = self.lock();
         if let Some(earlier) = known.creations.get(token)
-            && !earlier.seat.is_over()
+            && !earlier.seat().is_over()
         {
-            return Some(Arc::clone(earlier));
+            return Some(earlier.clone());
         }
-        known.creations.insert(token.clone(), Arc::clone(creation));
+        known.creations.insert(token.clone(), making.clone());
         None
     }
 
-    /// Frees the token of a creation, unless it is a later one's by now.
-    pub(crate) fn release(&self, token: &CreateToken, creation: &Arc<Creation>) {
+    /// Frees a token, unless it is a later one's by now than that of this seat.
+    pub(crate) fn release(&self, token: &CreateToken, seat: &Arc<Seat>) {
         let mut known = self.lock();
         if known
             .creations
             .get(token)
-            .is_some_and(|current| Arc::ptr_eq(current, creation))
+            .is_some_and(|current| Arc::ptr_eq(current.seat(), seat))
         {
             known.creations.remove(token);
         }
+    }
+
+    /// Makes a parallel session known.
+    pub(crate) fn insert_group(&self, group: &Arc<Group>) {
+        self.lock().groups.insert(group.id, Arc::clone(group));
+    }
+
+    /// Forgets a parallel session. Its sessions are not touched.
+    pub(crate) fn remove_group(&self, id: ControlSessionId) {
+        self.lock().groups.remove(&id);
+    }
+
+    /// The parallel session with this id, to be driven by its owner.
+    pub(crate) fn owned_group(&self, id: ControlSessionId, owner: &Owner) -> Option<Arc<Group>> {
+        let known = self.lock();
+        known.groups.get(&id).filter(|group| group.owner == *owner).cloned()
     }
 
     /// Every session.

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A half-open connection looks like a living one until it is asked. Whoever claims a seat that is taken therefore has
-//! the connection in it probed: one that answers keeps the seat, one that does not is evicted.
+//! the connection in it probed: one that answers keeps the seat, one that does not is evicted. A connection that drives
+//! several sessions yields each of them at once to one that wants that session alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     changed: Notify,
     evicted: CancellationToken,
     closing: CancellationToken,
+    /// Whether it gives its seat up to whoever wants it, without being asked.
+    yields: bool,
 }
 
 /// How a session ended.
@@ -167,6 +170,49 @@ impl Seat {
         }
     }
 
+    /// Waits until nobody drives the session.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) async fn vacated(&self) -> Result<(), End> {
+        let look = |occupancy: &Occupancy| match occupancy.sitting {
+            Sitting::Driven(_) => None,
+            Sitting::VacantSince(_) => Some(Ok(())),
+            Sitting::Over(end) => Some(Err(end)),
+        };
+        self.occupancy.until(&self.changed, look).await
+    }
+
+    /// Takes the seat if nobody has it.
+    pub(crate) fn claim_vacant(self: &Arc<Self>, newcomer: &Arc<Driver>) -> Option<Lease> {
+        let mut occupancy = self.occupancy.lock();
+        if !matches!(occupancy.sitting, Sitting::VacantSince(_)) {
+            return None;
+        }
+        occupancy.sitting = Sitting::Driven(Arc::clone(newcomer));
+        drop(occupancy);
+        self.changed.notify_waiters();
+        Some(self.lease(newcomer))
+    }
+
+    /// Ends the session, whoever drives it.
+    pub(crate) fn end(&self, end: End) {
+        let mut occupancy = self.occupancy.lock();
+        match &occupancy.sitting {
+            Sitting::Over(_) => return,
+            Sitting::Driven(driver) => driver.evicted.cancel(),
+            Sitting::VacantSince(_) => {}
+        }
+        occupancy.sitting = Sitting::Over(end);
+        drop(occupancy);
+        self.changed.notify_waiters();
+    }
+
+    /// From now on the seat is kept for this long when it becomes vacant.
+    pub(crate) fn keep_for(&self, window: Duration) {
+        self.occupancy.lock().window = window;
+    }
+
     /// Whether the session has ended.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.occupancy.lock().sitting, Sitting::Over(_))
@@ -178,6 +224,7 @@ impl Seat {
         match &occupancy.sitting {
             Sitting::Over(_) => return Err(ClaimError::Over),
             Sitting::VacantSince(_) => {}
+            Sitting::Driven(sitting) if sitting.yields => sitting.evicted.cancel(),
             Sitting::Driven(sitting) => match evictable {
                 Some(evictable) if Arc::ptr_eq(evictable, sitting) => sitting.evicted.cancel(),
                 _ => return Ok(Some(Arc::clone(sitting))),
@@ -243,7 +290,7 @@ impl Occupancy {
 impl Lease {
     /// From now on the seat is kept for this long when it becomes vacant.
     pub(crate) fn keep_for(&self, window: Duration) {
-        self.seat.occupancy.lock().window = window;
+        self.seat.keep_for(window);
     }
 }
 
@@ -259,6 +306,14 @@ impl Drop for Lease {
 }
 
 impl Driver {
+    /// A connection that gives its seat up to whoever wants it.
+    pub(crate) fn yielding() -> Arc<Self> {
+        Arc::new(Self {
+            yields: true,
+            ..Self::default()
+        })
+    }
+
     /// From now on the session ends when this driver leaves its seat.
     pub(crate) fn close(&self) {
         self.closing.cancel();
@@ -433,5 +488,38 @@ mod tests {
         sitting.answered(u64::MAX);
         let (seat, _lease) = Seat::driven(&sitting, WINDOW);
         seat.claim(&driver(), PATIENCE).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_yields_is_not_asked_and_may_have_the_seat_again() {
+        let yielding = Driver::yielding();
+        let (seat, group) = Seat::driven(&yielding, WINDOW);
+        let alone = seat.claim(&driver(), PATIENCE).await.unwrap();
+        yielding.evicted().await;
+        drop(group);
+        let again = Driver::yielding();
+        assert!(seat.claim_vacant(&again).is_none());
+        drop(alone);
+        assert_eq!(seat.vacated().await, Ok(()));
+        let group = seat.claim_vacant(&again).unwrap();
+        tokio::time::sleep(WINDOW * 2).await;
+        assert!(!seat.is_over(), "it is driven");
+        drop(group);
+        assert_eq!(seat.over().await, End::Expired);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn can_be_ended_whoever_drives() {
+        let sitting = driver();
+        let (seat, lease) = Seat::driven(&sitting, WINDOW);
+        seat.end(End::Closed);
+        sitting.evicted().await;
+        assert_eq!(
+            (seat.over().await, seat.vacated().await),
+            (End::Closed, Err(End::Closed))
+        );
+        drop(lease);
+        assert_eq!(seat.over().await, End::Closed);
+        assert_eq!(seat.claim(&driver(), PATIENCE).await.unwrap_err(), ClaimError::Over);
     }
 }

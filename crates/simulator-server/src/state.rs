@@ -1,10 +1,11 @@
 //! What every connection of a server shares.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use simulator_api::{BacktestError, SessionId};
+use simulator_api::{BacktestError, ControlSessionId, SessionId};
 use simulator_archive::model::Slot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,13 +13,12 @@ use uuid::Uuid;
 
 use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
-use crate::convert::SessionSpec;
 use crate::durable::{Absent, Durability};
 use crate::encode::Encoders;
 use crate::handle::{Message, SessionHandle};
 use crate::keys::{Keys, Owner};
 use crate::launch::{Launch, launch};
-use crate::lifetime::Wanted;
+use crate::lifetime::{Admission, Wanted};
 use crate::metrics::{Metrics, Refusal};
 use crate::names::Names;
 use crate::pubsub::{Channel, DataPool, Ended};
@@ -56,13 +56,13 @@ impl State {
     ///
     /// # Errors
     /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
-    pub(crate) async fn make(&self, wanted: Wanted) -> Result<Arc<SessionHandle>, BacktestError> {
+    pub(crate) async fn make(&self, wanted: Wanted, admission: Admission) -> Result<Arc<SessionHandle>, BacktestError> {
         let spec = wanted.spec.clone();
         let archive = self
             .archives
             .covering(&spec.range)
-            .ok_or_else(|| self.not_held(&spec))?;
-        let place = self.registry.place(spec.capacity_wait).await;
+            .ok_or_else(|| self.not_held(&spec.range))?;
+        let place = admission.place(&self.registry, spec.capacity_wait).await;
         let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
         let meter = self.session_meter(&wanted.owner, spec.capacity_wait).await?;
         let keyframe = self
@@ -178,7 +178,7 @@ impl State {
 
     /// Clients of the older generation do not know an error of its own for this, and every error is final while a
     /// session is being created.
-    fn not_held(&self, spec: &SessionSpec) -> BacktestError {
+    pub(crate) fn not_held(&self, range: &RangeInclusive<Slot>) -> BacktestError {
         let ranges: Vec<String> = self
             .archives
             .iter()
@@ -189,7 +189,7 @@ impl State {
         } else {
             ranges.join(", ")
         };
-        let asked = show(spec.range.clone().into_inner());
+        let asked = show(range.clone().into_inner());
         BacktestError::InvalidRequest {
             error: format!("no archive holds slots {asked}; available: {ranges}"),
         }
@@ -235,8 +235,17 @@ impl State {
 /// The id is the only secret of a session's data channel.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where ids are drawn; nothing depends on their value"
+    reason = "one of the two places where ids are drawn; nothing depends on their value"
 )]
 fn new_id() -> SessionId {
     SessionId::from(Uuid::new_v4())
+}
+
+/// The id of a parallel session is a secret, too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the other place where ids are drawn; nothing depends on their value"
+)]
+pub(crate) fn new_control_id() -> ControlSessionId {
+    ControlSessionId::from(Uuid::new_v4())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use simulator_api::{ContinueParams, ContinueToParams, CreateBacktestSessionRequest};
+use simulator_api::{ContinueParams, ContinueToParams, CreateBacktestSessionRequest, SessionId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -12,12 +12,13 @@ use super::endpoint::{Endpoint, Identity, default_connector};
 use super::manager::{Manager, Surroundings};
 use super::policy::{DEFAULT_DISCONNECT_TIMEOUT, MAX_DISCONNECT_TIMEOUT};
 use super::queue::{EventSender, Room, Weigh, queue};
-use super::supervisor::Outlet;
+use super::supervisor::{Outlet, Watcher};
 use super::{
     ConnectionCounters, ConnectionError, ConnectionPolicy, ConnectionStatus, ControlEvent, EventReceiver,
     ManagedFailure, ManagedSessionError, SessionInfo,
 };
 use crate::ids::unique_name;
+use crate::machine::control::parallel::ParallelRequest;
 use crate::machine::control::{AfterCompletion, ControlConfig, ControlMachine, ControlOutput, ControlRequest};
 use crate::transport::Connector;
 use crate::urls::control_url;
@@ -29,9 +30,27 @@ pub struct ControlHandle {
     pub events: EventReceiver<ControlEvent>,
     /// Whether the control channel is connected.
     pub status: watch::Receiver<ConnectionStatus>,
-    requests: mpsc::Sender<ControlRequest>,
+    requests: Requests,
     opened: watch::Receiver<Option<SessionInfo>>,
     manager: Manager,
+}
+
+/// Where requests go.
+#[derive(Debug)]
+enum Requests {
+    /// To a connection of the session's own.
+    Own(mpsc::Sender<ControlRequest>),
+    /// To the connection of several sessions.
+    Shared(SessionId, mpsc::Sender<ParallelRequest>),
+}
+
+/// What is known of one of several sessions.
+pub(super) struct PartStart {
+    pub(super) id: SessionId,
+    pub(super) info: SessionInfo,
+    pub(super) events: EventReceiver<ControlEvent>,
+    pub(super) watcher: Watcher,
+    pub(super) requests: mpsc::Sender<ParallelRequest>,
 }
 
 /// What a control manager is started with.
@@ -46,7 +65,7 @@ pub(crate) struct ControlStart {
 }
 
 /// Requests that wait while the control channel cannot take them.
-const REQUEST_QUEUE: usize = 1;
+pub(super) const REQUEST_QUEUE: usize = 1;
 
 /// Creates a session and keeps its control channel connected until it ends or is cancelled. The session is closed at
 /// the server when its range has ended, when `cancel` is cancelled, and when the handle is dropped.
@@ -97,13 +116,19 @@ impl ControlStart {
         ControlHandle {
             events: received,
             status: manager.status(),
-            requests,
+            requests: Requests::Own(requests),
             opened: opened_seen,
             manager,
         }
     }
 
-    fn prepare(mut self) -> Result<(Endpoint, ControlMachine), ConnectionError> {
+    fn prepare(self) -> Result<(Endpoint, ControlMachine), ConnectionError> {
+        let (endpoint, config) = self.configure()?;
+        Ok((endpoint, ControlMachine::new(config)))
+    }
+
+    /// Where to connect, and what to say there.
+    pub(super) fn configure(mut self) -> Result<(Endpoint, ControlConfig), ConnectionError> {
         let control_url = control_url(&self.url).map_err(|source| ConnectionError::Url(Arc::new(source)))?;
         let connector = self.connector.take().unwrap_or_else(|| default_connector(&self.policy));
         let endpoint = Endpoint::control(control_url.clone(), &self.identity, connector)?;
@@ -122,11 +147,24 @@ impl ControlStart {
             handshake_total_timeout: self.policy.handshake_total_timeout,
             resend_settle_time: self.policy.resend_settle_time,
         };
-        Ok((endpoint, ControlMachine::new(config)))
+        Ok((endpoint, config))
     }
 }
 
 impl ControlHandle {
+    /// The caller's end of one of several sessions, which share a connection.
+    pub(super) fn of_part(start: PartStart) -> Self {
+        let manager = Manager::of_part(start.watcher);
+        let (_never_again, opened) = watch::channel(Some(start.info));
+        Self {
+            events: start.events,
+            status: manager.status(),
+            requests: Requests::Shared(start.id, start.requests),
+            opened,
+            manager,
+        }
+    }
+
     /// Waits until the session exists.
     ///
     /// # Errors
@@ -203,10 +241,36 @@ impl ControlHandle {
     }
 
     async fn send(&self, request: ControlRequest) -> Result<(), ManagedSessionError> {
-        self.requests.send(request).await.map_err(|_| {
-            self.failure()
-                .map_or(ManagedSessionError::ContinueSend, ManagedSessionError::control_failed)
-        })
+        if self.requests.send(request).await {
+            return Ok(());
+        }
+        Err(self
+            .failure()
+            .map_or(ManagedSessionError::ContinueSend, ManagedSessionError::control_failed))
+    }
+}
+
+impl Requests {
+    /// Hands a request over; whether it was taken.
+    async fn send(&self, request: ControlRequest) -> bool {
+        match self {
+            Self::Own(requests) => requests.send(request).await.is_ok(),
+            Self::Shared(id, requests) => requests.send(ParallelRequest::Session(*id, request)).await.is_ok(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Own(requests) => requests.is_closed(),
+            Self::Shared(_, requests) => requests.is_closed(),
+        }
+    }
+
+    async fn closed(&self) {
+        match self {
+            Self::Own(requests) => requests.closed().await,
+            Self::Shared(_, requests) => requests.closed().await,
+        }
     }
 }
 

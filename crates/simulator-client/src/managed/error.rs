@@ -92,6 +92,9 @@ pub enum ConnectionError {
         /// The limit.
         limit: usize,
     },
+    /// The connection to several sessions was lost, and the server has not said how to come back to them.
+    #[error("this server's parallel sessions cannot be attached to again")]
+    NotResumable,
     /// The server does not speak an extension that the session needs.
     #[error("this server does not speak {0}, which the session was asked to use")]
     MissingCapability(Capability),
@@ -241,6 +244,7 @@ impl ConnectionError {
             | Self::Header(_)
             | Self::NothingToSubscribe
             | Self::TooLarge { .. }
+            | Self::NotResumable
             | Self::MissingCapability(_) => false,
         }
     }

@@ -15,7 +15,8 @@ use crate::machine::Machine;
 #[derive(Debug)]
 pub(super) struct Manager {
     watcher: Watcher,
-    task: JoinHandle<()>,
+    /// None for a part of a conversation that another manager has the task of.
+    task: Option<JoinHandle<()>>,
     guard: DropGuard,
 }
 
@@ -62,7 +63,20 @@ impl Manager {
             }
             Err(error) => tokio::spawn(refuse(error, outlet, watched, cancel).instrument(span)),
         };
-        Self { watcher, task, guard }
+        Self {
+            watcher,
+            task: Some(task),
+            guard,
+        }
+    }
+
+    /// What one of several sessions has of the manager of them all. Dropping it ends nothing.
+    pub(super) fn of_part(watcher: Watcher) -> Self {
+        Self {
+            watcher,
+            task: None,
+            guard: CancellationToken::new().drop_guard(),
+        }
     }
 
     pub(super) fn status(&self) -> watch::Receiver<ConnectionStatus> {
@@ -100,7 +114,9 @@ impl Manager {
     /// Ends the conversation and waits until the task has ended.
     pub(super) async fn join(self) {
         drop(self.guard);
-        // A panic of the task has been reported where it happened.
-        let _panicked = self.task.await;
+        if let Some(task) = self.task {
+            // A panic of the task has been reported where it happened.
+            let _panicked = task.await;
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! caller talks to it through channels and watches its status; it never sees a socket.
 //!
 //! [`ManagedBacktestSession`] is what most callers want: a control channel, any number of subscriptions, one stream of
-//! events, one way to end it. [`spawn_control_manager`] and the `spawn_*_subscription_manager` functions are its parts.
+//! events, one way to end it. [`ManagedParallelSession`] is several of them over one range. [`spawn_control_manager`] and the `spawn_*_subscription_manager` functions are its parts.
 //!
 //! What is promised, and tested by cutting connections at every message in both directions:
 //!
@@ -32,6 +32,7 @@ mod error;
 mod event;
 mod liveness;
 mod manager;
+mod parallel;
 mod policy;
 mod queue;
 mod session;
@@ -47,6 +48,7 @@ mod tests;
 pub use control::{ControlHandle, spawn_control_manager};
 pub use error::{ConnectionError, ManagedFailure, ManagedSessionError, StreamFault};
 pub use event::{ControlEvent, ManagedEvent, SubscriptionNotification};
+pub use parallel::{ManagedParallelSession, ParallelEvent};
 pub use policy::*;
 pub use queue::EventReceiver;
 pub use session::{ManagedBacktestSession, ManagedSessionBuilder};

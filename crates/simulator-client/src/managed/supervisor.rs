@@ -341,6 +341,14 @@ impl Watched {
 }
 
 impl Watcher {
+    /// What one of several sessions on the same connection shows, which may end in good order before the others.
+    pub(crate) fn of_part(&self, finished: Arc<AtomicBool>) -> Self {
+        Self {
+            finished,
+            ..self.clone()
+        }
+    }
+
     /// Why nothing follows, if that is not in good order. Asked once the task has ended.
     pub(crate) fn failure(&self) -> Option<ManagedFailure> {
         let is_finished = self.finished.load(Ordering::Acquire);

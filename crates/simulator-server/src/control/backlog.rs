@@ -18,9 +18,15 @@ const MAX_BYTES: usize = 1 << 20;
 /// Messages that wait for room, in order.
 #[derive(Default)]
 pub(super) struct Backlog {
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
-    inbox: Option<mpsc::Sender<Message>>,
+}
+
+/// A message, and the session that it is for.
+struct Waiting {
+    message: Message,
+    inbox: mpsc::Sender<Message>,
+    bytes: usize,
 }
 
 impl Backlog {
@@ -52,28 +58,38 @@ impl Backlog {
         } else {
             message
         };
-        self.waiting.push_back(message);
+        let inbox = inbox.clone();
+        self.waiting.push_back(Waiting { message, inbox, bytes });
         self.bytes += bytes;
-        self.inbox = Some(inbox.clone());
         Ok(())
     }
 
     /// Waits until everything that waits has been handed over. May be dropped and called again: nothing is lost.
     ///
     /// # Errors
-    /// [`SessionGone`] if the session has ended; nothing waits any more then.
+    /// [`SessionGone`] if a session has ended; nothing waits for it any more then.
     pub(super) async fn deliver(&mut self) -> Result<(), SessionGone> {
-        while let Some(inbox) = self.inbox.as_ref().filter(|_| !self.waiting.is_empty()) {
-            let Ok(room) = inbox.reserve().await else {
-                *self = Self::default();
-                return Err(SessionGone);
-            };
-            if let Some(message) = self.waiting.pop_front() {
-                room.send(message);
+        while let Some(first) = self.waiting.front() {
+            let inbox = first.inbox.clone();
+            match inbox.reserve().await {
+                Ok(room) => {
+                    if let Some(first) = self.waiting.pop_front() {
+                        self.bytes -= first.bytes;
+                        room.send(first.message);
+                    }
+                }
+                Err(_) => {
+                    self.forget(&inbox);
+                    return Err(SessionGone);
+                }
             }
         }
-        *self = Self::default();
         Ok(())
+    }
+
+    fn forget(&mut self, inbox: &mpsc::Sender<Message>) {
+        self.waiting.retain(|waiting| !waiting.inbox.same_channel(inbox));
+        self.bytes = self.waiting.iter().map(|waiting| waiting.bytes).sum();
     }
 }
 
@@ -129,5 +145,23 @@ mod tests {
         assert_eq!(backlog.deliver().await, Err(SessionGone));
         assert!(backlog.is_empty() && backlog.has_room());
         assert_eq!(backlog.hand(&inbox, order("c"), 0), Err(SessionGone));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_several_sessions_reaches_each_of_them() {
+        let ((one, mut taken_by_one), (other, taken_by_other)) = (mpsc::channel(1), mpsc::channel(1));
+        let mut backlog = Backlog::default();
+        for (inbox, number) in [(&one, "0"), (&one, "1"), (&other, "2"), (&one, "3")] {
+            backlog.hand(inbox, order(number), 1).unwrap();
+        }
+        drop(taken_by_other);
+        let mut names = Vec::new();
+        while names.len() < 3 {
+            // That one of them has ended is said once, and loses nothing of the other one.
+            let _delivered = timeout(Duration::from_millis(1), backlog.deliver()).await;
+            names.push(name(taken_by_one.recv().await.unwrap()));
+        }
+        assert_eq!(names, ["0", "1", "3"]);
+        assert!(backlog.is_empty());
     }
 }

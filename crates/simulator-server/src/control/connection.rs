@@ -8,8 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use serde::Deserialize;
 use simulator_api::{
-    AttachBacktestSessionRequest, BacktestError, BacktestRequest, BacktestResponse, Capability, ContinueParams,
-    CreateBacktestSessionRequest, RequestId, SessionOpened,
+    AttachBacktestSessionRequest, AttachParallelControlSessionRequestV2, BacktestError, BacktestRequest,
+    BacktestResponse, Capability, ContinueParams, CreateBacktestSessionRequest, RequestId, SessionOpened,
+    UnknownMessage,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,8 +23,11 @@ use super::creation::with_signs_of_life;
 use super::opening::{Opened, Opener};
 use super::phase::{Due, Phase};
 use super::ping::Ping;
-use super::writer::Outgoing;
+use super::receipts::Receipts;
+use super::streams::{Form, Progress as Sent, Source};
+use super::writer::{Outgoing, Shared};
 use crate::convert::{continue_order, continue_to_order, session_spec};
+use crate::event_log::Resumption;
 use crate::handle::{Message, SessionGone, SessionHandle};
 use crate::keys::Owner;
 use crate::lifetime::Wanted;
@@ -32,7 +36,7 @@ use crate::session::Order;
 use crate::state::State;
 
 /// Extensions of the protocol that this server speaks.
-const CAPABILITIES: [Capability; 6] = [
+pub(super) const CAPABILITIES: [Capability; 6] = [
     Capability::RequestId,
     Capability::CreateToken,
     Capability::Cursor,
@@ -43,25 +47,27 @@ const CAPABILITIES: [Capability; 6] = [
 
 /// One client's conversation.
 pub(super) struct Connection {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     owner: Owner,
     driver: Arc<Driver>,
+    pub(super) receipts: Arc<Receipts>,
     replies: mpsc::Sender<Outgoing>,
-    phase: Phase,
+    pub(super) phase: Phase,
     backlog: Backlog,
     /// Bytes of the request at hand.
     request_bytes: usize,
 }
 
 /// Goes on, or says why the connection ends.
-type Progress = ControlFlow<Ending>;
+pub(super) type Progress = ControlFlow<Ending>;
 
 impl Connection {
-    pub(super) fn new(state: Arc<State>, owner: Owner, driver: Arc<Driver>, replies: mpsc::Sender<Outgoing>) -> Self {
+    pub(super) fn new(state: Arc<State>, owner: Owner, shared: Shared, replies: mpsc::Sender<Outgoing>) -> Self {
         Self {
             state,
             owner,
-            driver,
+            driver: shared.driver,
+            receipts: shared.receipts,
             replies,
             phase: Phase::New,
             backlog: Backlog::default(),
@@ -83,6 +89,9 @@ impl Connection {
         };
         if ending == Ending::Closed {
             driver.close();
+            if let Phase::Several(several) = &self.phase {
+                several.close_all();
+            }
         }
         ending
     }
@@ -113,6 +122,10 @@ impl Connection {
         match (due, std::mem::replace(&mut self.phase, Phase::New)) {
             (Due::Opened(Ok(opened)), _) => self.opened(opened).await,
             (Due::Opened(Err(error)), _) => self.reply(BacktestResponse::Error(error)).await,
+            (Due::Several(happened), phase) => {
+                self.phase = phase;
+                self.happened(happened).await
+            }
             (Due::Deadline, Phase::Settling { drive, seen, .. }) => {
                 let session = Arc::clone(&drive.session);
                 self.phase = Phase::Open(drive);
@@ -135,7 +148,7 @@ impl Connection {
                 let session = Arc::clone(&drive.session);
                 self.phase = Phase::Open(drive);
                 self.reply(BacktestResponse::SessionCreated(describe(&session))).await?;
-                self.send(Outgoing::Events(session, resumption)).await
+                self.send(events_of(session, resumption)).await
             }
             Opened::Attached(drive, resumption) => {
                 let attached = BacktestResponse::SessionAttached(describe(&drive.session));
@@ -147,6 +160,8 @@ impl Connection {
                 };
                 self.reply(attached).await
             }
+            Opened::Several(several) => self.making(several).await,
+            Opened::SeveralAttached(several, cursors) => self.several_attached(several, &cursors).await,
         }
     }
 
@@ -160,7 +175,7 @@ impl Connection {
                     seen: resumption.after,
                     until: Instant::now() + self.state.times.reminder_delay,
                 };
-                self.send(Outgoing::Events(session, resumption)).await
+                self.send(events_of(session, resumption)).await
             }
             phase => {
                 self.phase = phase;
@@ -204,9 +219,7 @@ impl Connection {
             return;
         };
         self.driver.answered(answered.probe);
-        if let Some(session) = self.phase.session() {
-            session.events.mark_read_by(&self.driver, answered.sent);
-        }
+        self.receipts.answered(&self.driver, answered.number);
     }
 
     /// What the client asked for before it left still counts.
@@ -221,6 +234,7 @@ impl Connection {
         self.request_bytes = text.len();
         match BacktestRequest::from_json(text) {
             Ok(request) => self.request(request).await,
+            Err(error) if matches!(self.phase, Phase::Several(_)) => self.undecodable_part(text, (&error).into()).await,
             Err(error) => {
                 self.settle().await?;
                 let error = BacktestError::from(&error);
@@ -241,6 +255,7 @@ impl Connection {
         match request {
             BacktestRequest::CloseBacktestSession => return self.close().await,
             BacktestRequest::ResumeAttachedSession => return self.resumed().await,
+            request if matches!(self.phase, Phase::Several(_)) => return self.request_of_several(request).await,
             _ => self.settle().await?,
         }
         match request {
@@ -248,8 +263,9 @@ impl Connection {
             BacktestRequest::AttachBacktestSession(attach) => self.attach(attach).await,
             BacktestRequest::Continue(params) => self.go_on(params).await,
             BacktestRequest::ContinueTo(params) => self.order(continue_to_order(params)).await,
-            BacktestRequest::Unknown(message) => self.refuse(&format!("unknown method {:?}", message.method())).await,
-            _ => self.refuse("parallel sessions are not supported by this server").await,
+            BacktestRequest::AttachParallelControlSessionV2(attach) => self.attach_several(attach).await,
+            BacktestRequest::Unknown(message) => self.refuse_unknown(&message).await,
+            _ => self.refuse("this connection has no parallel session").await,
         }
     }
 
@@ -259,9 +275,13 @@ impl Connection {
         if let Phase::Opening(opening) = &mut self.phase {
             // Whatever seat this connection gets from now on is over when it leaves it.
             self.driver.close();
-            if let Ok(Err(error)) = timeout(self.state.times.probe_limit * 2, opening).await {
-                self.phase = Phase::New;
-                self.reply(BacktestResponse::Error(error)).await?;
+            match timeout(self.state.times.probe_limit * 2, opening).await {
+                Ok(Err(error)) => {
+                    self.phase = Phase::New;
+                    self.reply(BacktestResponse::Error(error)).await?;
+                }
+                Ok(Ok(Opened::Several(several) | Opened::SeveralAttached(several, _))) => several.close_all(),
+                Ok(Ok(Opened::Created(..) | Opened::Attached(..))) | Err(_) => {}
             }
         }
         ControlFlow::Break(Ending::Closed)
@@ -275,7 +295,15 @@ impl Connection {
             Err(error) => self.reply(BacktestResponse::Error(error)).await,
             Ok(spec) => {
                 let owner = self.owner.clone();
-                let created = self.opener().create(Wanted { request, spec, owner });
+                let (opener, parallel) = (self.opener(), request.parallel);
+                let wanted = Wanted { request, spec, owner };
+                let created = async move {
+                    if parallel {
+                        opener.create_several(wanted).await
+                    } else {
+                        opener.create(wanted).await
+                    }
+                };
                 let (period, replies) = (self.state.times.status_interval, self.replies.clone());
                 self.phase = Phase::Opening(Box::pin(with_signs_of_life(created, period, replies)));
                 ControlFlow::Continue(())
@@ -292,6 +320,15 @@ impl Connection {
         ControlFlow::Continue(())
     }
 
+    async fn attach_several(&mut self, attach: AttachParallelControlSessionRequestV2) -> Progress {
+        if !matches!(self.phase, Phase::New) {
+            return self.refuse(ONE_SESSION).await;
+        }
+        let attached = self.opener().attach_several(attach, self.owner.clone());
+        self.phase = Phase::Opening(Box::pin(attached));
+        ControlFlow::Continue(())
+    }
+
     fn opener(&self) -> Opener {
         Opener {
             state: Arc::clone(&self.state),
@@ -301,6 +338,10 @@ impl Connection {
 
     /// The answer comes before the first event.
     async fn resumed(&mut self) -> Progress {
+        if matches!(self.phase, Phase::Several(_)) {
+            // Those go on without it.
+            return self.reply(BacktestResponse::Success).await;
+        }
         if self.phase.session().is_none() {
             return self.refuse("no session was attached").await;
         }
@@ -321,11 +362,17 @@ impl Connection {
     }
 
     async fn tell(&mut self, message: Message) -> Progress {
-        let Some(session) = self.phase.session() else {
-            return self
-                .refuse("there is no session yet; create one and wait for sessionCreated")
-                .await;
-        };
+        match self.phase.session().cloned() {
+            Some(session) => self.tell_to(&session, message).await,
+            None => {
+                self.refuse("there is no session yet; create one and wait for sessionCreated")
+                    .await
+            }
+        }
+    }
+
+    /// Hands a message to a session, unless its client asks and does not read.
+    pub(super) async fn tell_to(&mut self, session: &SessionHandle, message: Message) -> Progress {
         if session.events.is_flooded() {
             return ControlFlow::Break(Ending::Flood);
         }
@@ -340,18 +387,22 @@ impl Connection {
         }
     }
 
-    async fn refuse(&mut self, error: &str) -> Progress {
+    pub(super) async fn refuse_unknown(&mut self, message: &UnknownMessage) -> Progress {
+        self.refuse(&format!("unknown method {:?}", message.method())).await
+    }
+
+    pub(super) async fn refuse(&mut self, error: &str) -> Progress {
         self.reply(BacktestResponse::Error(BacktestError::InvalidRequest {
             error: error.to_owned(),
         }))
         .await
     }
 
-    async fn reply(&mut self, response: BacktestResponse) -> Progress {
+    pub(super) async fn reply(&mut self, response: BacktestResponse) -> Progress {
         self.send(Outgoing::Reply(response)).await
     }
 
-    async fn send(&mut self, outgoing: Outgoing) -> Progress {
+    pub(super) async fn send(&mut self, outgoing: Outgoing) -> Progress {
         match self.replies.send(outgoing).await {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(Ending::Lost),
@@ -359,7 +410,7 @@ impl Connection {
     }
 }
 
-const ONE_SESSION: &str = "this connection has a session already; open another connection";
+pub(super) const ONE_SESSION: &str = "this connection has a session already; open another connection";
 
 /// The id of a request that could not be decoded, as far as it can be made out. Nothing else of it is kept: it may be
 /// large, and of many parts.
@@ -380,7 +431,17 @@ struct Name {
     request_id: String,
 }
 
-fn describe(session: &SessionHandle) -> SessionOpened {
+/// The events of a single session from there on.
+fn events_of(session: Arc<SessionHandle>, from: Resumption) -> Outgoing {
+    Outgoing::Events(Source {
+        session,
+        form: Form::Plain,
+        from,
+        progress: Sent::default(),
+    })
+}
+
+pub(super) fn describe(session: &SessionHandle) -> SessionOpened {
     SessionOpened {
         session_id: session.id,
         rpc_endpoint: format!("/backtest/{}", session.id),

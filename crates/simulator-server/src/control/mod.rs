@@ -1,4 +1,5 @@
-//! The control channel: one WebSocket, over which a client makes or takes over one session and drives it.
+//! The control channel: one WebSocket, over which a client makes or takes over one session, or several together, and
+//! drives them.
 //!
 //! ```text
 //! frames ──► Connection ──► the session's inbox ──► worker
@@ -13,8 +14,12 @@ mod backlog;
 mod connection;
 mod creation;
 mod opening;
+mod parallel;
 mod phase;
 mod ping;
+mod receipts;
+mod several;
+mod streams;
 mod writer;
 
 use std::sync::Arc;
@@ -26,7 +31,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::connection::Connection;
-use self::writer::{Outgoing, Writer};
+use self::receipts::Receipts;
+use self::writer::{Outgoing, Shared, Writer};
 use crate::keys::Owner;
 use crate::metrics::Refusal;
 use crate::seat::Driver;
@@ -61,9 +67,15 @@ pub(crate) async fn serve(socket: WebSocket, state: Arc<State>, owner: Owner) {
     let (sink, mut frames) = socket.split();
     let (replies, waiting) = mpsc::channel(WAITING_REPLIES);
     let driver = Arc::<Driver>::default();
-    let writer = Writer::new(sink, Arc::clone(&driver), state.times.clone(), &state.limits);
+    let receipts = Arc::<Receipts>::default();
+    let shared = Shared {
+        driver: Arc::clone(&driver),
+        receipts: Arc::clone(&receipts),
+    };
+    let writer = Writer::new(sink, shared, state.times.clone(), &state.limits);
     let writer = tokio::spawn(writer.write(waiting));
-    let connection = Connection::new(Arc::clone(&state), owner, driver, replies.clone());
+    let shared = Shared { driver, receipts };
+    let connection = Connection::new(Arc::clone(&state), owner, shared, replies.clone());
     let ending = connection.converse(&mut frames).await;
     tracing::debug!(?ending, "a control connection ends");
     if let Some(refusal) = ending.refusal() {

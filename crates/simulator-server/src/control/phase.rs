@@ -7,6 +7,7 @@ use simulator_api::BacktestError;
 use tokio::time::{Instant, sleep_until};
 
 use super::opening::Opened;
+use super::several::{Happened, Several};
 use crate::event_log::{Resumption, Sequence};
 use crate::handle::SessionHandle;
 use crate::seat::Lease;
@@ -33,6 +34,8 @@ pub(super) enum Phase {
     },
     /// It drives a session.
     Open(Drive),
+    /// It drives several, which are there or being made.
+    Several(Box<Several>),
 }
 
 /// A session and the right to drive it.
@@ -49,6 +52,7 @@ pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Opened, BacktestErr
 pub(super) enum Due {
     Opened(Result<Opened, BacktestError>),
     Deadline,
+    Several(Happened),
 }
 
 impl Drive {
@@ -58,10 +62,10 @@ impl Drive {
 }
 
 impl Phase {
-    /// The session that is driven.
+    /// The session that is driven, if it is a single one.
     pub(super) fn session(&self) -> Option<&Arc<SessionHandle>> {
         match self {
-            Self::New | Self::Opening(_) => None,
+            Self::New | Self::Opening(_) | Self::Several(_) => None,
             Self::Silent { drive, .. } | Self::Settling { drive, .. } | Self::Open(drive) => Some(&drive.session),
         }
     }
@@ -74,6 +78,7 @@ impl Phase {
                 sleep_until(*until).await;
                 Due::Deadline
             }
+            Self::Several(several) => Due::Several(several.due().await),
             Self::New | Self::Open(_) => std::future::pending().await,
         }
     }

@@ -1,18 +1,19 @@
 //! Everything that is sent over a control connection.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
-use simulator_api::{BacktestResponse, SequencedResponse};
+use simulator_api::{BacktestResponse, SequencedResponse, SessionId};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::ping::Ping;
+use super::receipts::Receipts;
+use super::streams::{Next, Progress, Source, Streams, ended};
 use crate::config::{Limits, Times};
-use crate::event_log::{Resumption, Sequence};
-use crate::handle::SessionHandle;
 use crate::seat::Driver;
 
 /// What the writer is told to send.
@@ -21,7 +22,11 @@ pub(super) enum Outgoing {
     /// An answer of the connection itself, without a number.
     Reply(BacktestResponse),
     /// From now on, the events of this session as well.
-    Events(Arc<SessionHandle>, Resumption),
+    Events(Source),
+    /// Not those of this one any more.
+    Silence(SessionId),
+    /// The same, because it has ended, which is said in the place of the event after these.
+    Ended(SessionId, Progress, BacktestResponse),
     /// `success`, with no event in between any more, and the end.
     SuccessAndClose(CloseFrame),
     /// The end.
@@ -33,7 +38,8 @@ pub(super) struct Writer {
     sink: SplitSink<WebSocket, Message>,
     times: Times,
     driver: Arc<Driver>,
-    delivery: Option<Delivery>,
+    receipts: Arc<Receipts>,
+    streams: Streams,
     /// The last probe that a ping carried.
     probe: u64,
     /// Events and bytes of them that were sent since the last ping.
@@ -42,19 +48,17 @@ pub(super) struct Writer {
     ask_every: Amount,
 }
 
+/// What a writer shares with the reading side.
+pub(super) struct Shared {
+    pub(super) driver: Arc<Driver>,
+    pub(super) receipts: Arc<Receipts>,
+}
+
 /// A number of events.
 #[derive(Clone, Copy, Debug, Default)]
 struct Amount {
     events: usize,
     bytes: usize,
-}
-
-/// A session and the last of its events that was sent.
-struct Delivery {
-    session: Arc<SessionHandle>,
-    sent: Sequence,
-    /// Events up to this one are sent again.
-    replayed_to: Sequence,
 }
 
 /// Why nothing can be sent any more.
@@ -69,12 +73,13 @@ enum WriteError {
 impl Writer {
     /// A writer for a connection. It asks often enough that the worker of a session, which waits when too many events
     /// were not acknowledged, need not wait for a client that reads.
-    pub(super) fn new(sink: SplitSink<WebSocket, Message>, driver: Arc<Driver>, times: Times, limits: &Limits) -> Self {
+    pub(super) fn new(sink: SplitSink<WebSocket, Message>, shared: Shared, times: Times, limits: &Limits) -> Self {
         Self {
             sink,
             times,
-            driver,
-            delivery: None,
+            driver: shared.driver,
+            receipts: shared.receipts,
+            streams: Streams::default(),
             probe: 0,
             unasked: Amount::default(),
             ask_every: Amount {
@@ -98,39 +103,45 @@ impl Writer {
             // Replies come first: after `closeBacktestSession` nothing may stand between them and the client.
             tokio::select! {
                 biased;
-                reply = replies.recv() => match reply {
-                    None => return Ok(()),
-                    Some(Outgoing::Reply(response)) => {
-                        self.text(&response.into()).await?;
+                reply = replies.recv() => {
+                    let Some(reply) = reply else { return Ok(()) };
+                    if self.outgoing(reply).await?.is_break() {
+                        return Ok(());
                     }
-                    Some(Outgoing::Events(session, from)) => self.deliver(session, from),
-                    Some(Outgoing::SuccessAndClose(frame)) => {
-                        self.text(&BacktestResponse::Success.into()).await?;
-                        return self.send(Message::Close(Some(frame))).await;
-                    }
-                    Some(Outgoing::Close(frame)) => return self.send(Message::Close(Some(frame))).await,
-                },
+                }
                 probe = self.driver.probe_after(self.probe) => self.ping(probe).await?,
-                (sequence, event) = next_event(self.delivery.as_ref()) => self.event(sequence, event).await?,
+                next = self.streams.next() => self.event(next).await?,
                 _ = pings.tick() => self.ping(self.probe).await?,
             }
         }
     }
 
-    fn deliver(&mut self, session: Arc<SessionHandle>, from: Resumption) {
-        self.delivery = Some(Delivery {
-            session,
-            sent: from.after,
-            replayed_to: from.replayed_to,
-        });
+    async fn outgoing(&mut self, outgoing: Outgoing) -> Result<ControlFlow<()>, WriteError> {
+        match outgoing {
+            Outgoing::Reply(response) => {
+                self.text(&response.into()).await?;
+            }
+            Outgoing::Events(source) => self.streams.add(source),
+            Outgoing::Silence(id) => self.streams.remove(id),
+            Outgoing::Ended(id, progress, last) => {
+                self.streams.remove(id);
+                self.text(&ended(id, progress.get(), last)).await?;
+            }
+            Outgoing::SuccessAndClose(frame) => {
+                self.text(&BacktestResponse::Success.into()).await?;
+                self.send(Message::Close(Some(frame))).await?;
+                return Ok(ControlFlow::Break(()));
+            }
+            Outgoing::Close(frame) => {
+                self.send(Message::Close(Some(frame))).await?;
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
-    async fn event(&mut self, sequence: Sequence, mut event: SequencedResponse) -> Result<(), WriteError> {
-        let Some(delivery) = &mut self.delivery else {
-            return Ok(());
-        };
-        event.replayed = event.seq_id.is_some() && sequence <= delivery.replayed_to;
-        delivery.sent = sequence;
+    async fn event(&mut self, next: Next) -> Result<(), WriteError> {
+        let event = self.streams.send(next);
         self.unasked.events += 1;
         self.unasked.bytes += self.text(&event).await?;
         if self.unasked.events >= self.ask_every.events || self.unasked.bytes >= self.ask_every.bytes {
@@ -140,13 +151,10 @@ impl Writer {
     }
 
     async fn ping(&mut self, probe: u64) -> Result<(), WriteError> {
-        let sent = self
-            .delivery
-            .as_ref()
-            .map_or(Sequence::default(), |delivery| delivery.sent);
         self.probe = probe;
         self.unasked = Amount::default();
-        self.send(Message::Ping(Ping { probe, sent }.to_bytes().into())).await
+        let number = self.receipts.ask(self.streams.sent());
+        self.send(Message::Ping(Ping { probe, number }.to_bytes().into())).await
     }
 
     /// Sends a message, and returns its length.
@@ -160,12 +168,5 @@ impl Writer {
 
     async fn send(&mut self, message: Message) -> Result<(), WriteError> {
         Ok(timeout(self.times.write_limit, self.sink.send(message)).await??)
-    }
-}
-
-async fn next_event(delivery: Option<&Delivery>) -> (Sequence, SequencedResponse) {
-    match delivery {
-        Some(delivery) => delivery.session.events.next_after(delivery.sent).await,
-        None => std::future::pending().await,
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn session_spec(
         send_summary: params.send_summary,
         capacity_wait: seconds(params.capacity_wait_timeout_secs).unwrap_or_default(),
         disconnect: seconds(params.disconnect_timeout_secs)
-            .unwrap_or(times.default_disconnect)
+            .unwrap_or(default_disconnect(request, times))
             .min(times.max_disconnect),
         token: request.create_token.clone(),
         name: request.name.clone(),
@@ -95,7 +95,6 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
         ("agents", !params.agents.is_empty()),
         ("reroute", params.reroute.is_some()),
         ("diagnosticProbes", !params.diagnostic_probes.is_empty()),
-        ("parallel", request.parallel),
     ];
     asked
         .into_iter()
@@ -106,6 +105,14 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
 /// Archives hold blocks and accounts at some slots, but not yet what each slot changed.
 const NO_RECORDED_CHANGES: &str = "replayAccountState needs an archive that records what each slot changed, and those of \
                                    this server do not; leave it out to have the transactions executed";
+
+fn default_disconnect(request: &CreateBacktestSessionRequest, times: &Times) -> Duration {
+    if request.parallel {
+        times.default_parallel_disconnect
+    } else {
+        times.default_disconnect
+    }
+}
 
 fn start(params: &CreateSessionParams) -> Start {
     match (params.discoveries.is_empty(), params.start_paused) {
@@ -196,7 +203,6 @@ mod tests {
             ),
             ("reroute", "{}"),
             ("diagnosticProbes", &format!("[{probe}]")),
-            ("parallel", "true"),
         ] {
             assert_eq!(
                 error(&format!(r#""{field}": {value}"#)),
@@ -237,6 +243,10 @@ mod tests {
             (Duration::from_secs(900), Duration::from_secs(3))
         );
         assert_eq!(read(r#""agents": []"#).unwrap().disconnect, Duration::from_secs(30));
+        assert_eq!(
+            read(r#""parallel": true"#).unwrap().disconnect,
+            Duration::from_secs(360)
+        );
         assert_eq!(
             read(r#""disconnectTimeoutSecs": 0"#).unwrap().disconnect,
             Duration::ZERO

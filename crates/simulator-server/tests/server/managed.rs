@@ -141,7 +141,7 @@ async fn go_on(session: &mut ManagedBacktestSession, stops: u64) -> Result<(), M
 
 /// A network whose connections are cut after a few messages.
 #[derive(Debug)]
-struct Scissors {
+pub(crate) struct Scissors {
     network: WebSocketConnector,
     state: Mutex<State>,
 }
@@ -156,11 +156,11 @@ struct State {
 const CUTS: usize = 120;
 
 impl Scissors {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self::with(Some(seed))
     }
 
-    fn blunt() -> Self {
+    pub(crate) fn blunt() -> Self {
         Self::with(None)
     }
 
@@ -172,7 +172,7 @@ impl Scissors {
         }
     }
 
-    fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
     }
 

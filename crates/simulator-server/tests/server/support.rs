@@ -207,15 +207,9 @@ impl Control {
             match message["method"].as_str() {
                 Some("status") => {}
                 Some("sessionCreated") => {
-                    let endpoint = message["params"]["rpc_endpoint"].as_str().unwrap();
-                    let url = format!("http://{}{endpoint}", self.address);
-                    return (
-                        Rpc {
-                            url,
-                            client: reqwest::Client::new(),
-                        },
-                        messages,
-                    );
+                    let id = message["params"]["session_id"].as_str().unwrap();
+                    assert_eq!(message["params"]["rpc_endpoint"], format!("/backtest/{id}"));
+                    return (self.rpc(id), messages);
                 }
                 _ => panic!("unexpected {message}"),
             }

@@ -10,6 +10,7 @@
 mod data;
 mod event_log;
 mod generation;
+mod group;
 mod notification;
 mod script;
 mod server;

@@ -5,27 +5,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use simulator_api::{
-    AttachBacktestSessionRequest, BacktestError, BacktestRequest, Capability, CreateBacktestSessionRequest, SessionId,
+    AttachBacktestSessionRequest, BacktestError, BacktestRequest, Capability, ControlSessionId,
+    CreateBacktestSessionRequest, SessionId,
 };
 use simulator_client::transport::{CloseCode, CloseReason, Frame};
 use thiserror::Error;
 
 use super::data::DataConnection;
+use super::group::Group;
 use super::session::{Request, Session, frame};
 use super::{Generation, Script, Truth};
 
 /// A server. See the [module](super).
 #[derive(Debug)]
 pub struct PeerServer {
-    generation: Generation,
+    pub(super) generation: Generation,
     script: Arc<Script>,
-    sessions: BTreeMap<SessionId, Session>,
+    pub(super) part_scripts: Vec<Arc<Script>>,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) groups: Vec<Group>,
     connections: BTreeMap<ConnId, Connection>,
-    truth: Truth,
+    pub(super) truth: Truth,
     create_errors: VecDeque<BacktestError>,
-    attach_errors: VecDeque<BacktestError>,
-    replay_overlap: u64,
-    forgets_request_ids: bool,
+    pub(super) attach_errors: VecDeque<BacktestError>,
+    pub(super) replay_overlap: u64,
+    pub(super) forgets_request_ids: bool,
 }
 
 /// A connection of a server.
@@ -51,6 +55,7 @@ struct Connection {
 #[derive(Debug)]
 enum ConnectionKind {
     Control(Option<SessionId>),
+    Several(ControlSessionId),
     Data(Box<DataConnection>),
 }
 
@@ -60,7 +65,9 @@ impl PeerServer {
         Self {
             generation,
             script: Arc::new(script),
+            part_scripts: Vec::new(),
             sessions: BTreeMap::new(),
+            groups: Vec::new(),
             connections: BTreeMap::new(),
             truth: Truth::default(),
             create_errors: VecDeque::new(),
@@ -68,6 +75,11 @@ impl PeerServer {
             replay_overlap: 0,
             forgets_request_ids: false,
         }
+    }
+
+    /// Cuts the range of a parallel create into parts that follow these scripts.
+    pub fn share_out(&mut self, scripts: impl IntoIterator<Item = Script>) {
+        self.part_scripts = scripts.into_iter().map(Arc::new).collect();
     }
 
     /// Answers the next creates with these errors.
@@ -185,7 +197,7 @@ impl PeerServer {
             busy |= session.tick(&mut self.truth);
         }
         self.settle();
-        busy
+        self.list_groups() || busy
     }
 
     /// When `handle_timeout` is to be called, if nothing happens before.
@@ -218,6 +230,13 @@ impl PeerServer {
                 let session = *session;
                 self.handle_control(conn, session, text, now);
             }
+            Some(ConnectionKind::Several(group)) => {
+                let group = *group;
+                match BacktestRequest::from_json(text) {
+                    Ok(request) => self.handle_group(conn, group, request, now),
+                    Err(error) => self.violation(conn, &error.to_string()),
+                }
+            }
             Some(ConnectionKind::Data(data)) => {
                 let Some(session) = self.sessions.get(&data.session) else {
                     return;
@@ -241,6 +260,7 @@ impl PeerServer {
         match (request, session.and_then(|id| self.sessions.get_mut(&id))) {
             (BacktestRequest::CreateBacktestSession(create), None) => self.create(conn, *create, now),
             (BacktestRequest::AttachBacktestSession(attach), None) => self.attach(conn, attach, now),
+            (BacktestRequest::AttachParallelControlSessionV2(attach), None) => self.attach_several(conn, &attach, now),
             (BacktestRequest::Continue(params), Some(session)) => {
                 session.request(Request::Continue(params), &mut self.truth, now);
             }
@@ -256,6 +276,9 @@ impl PeerServer {
     fn create(&mut self, conn: ConnId, create: CreateBacktestSessionRequest, now: Instant) {
         if let Some(error) = self.create_errors.pop_front() {
             return self.push(conn, frame(&simulator_api::BacktestResponse::from(error).into()));
+        }
+        if create.parallel {
+            return self.create_several(conn, &create, now);
         }
         if let Some(known) = self.created_before(&create) {
             self.truth.repeated_creates += 1;
@@ -311,22 +334,36 @@ impl PeerServer {
         }
     }
 
-    fn lose_owner(&mut self, conn: ConnId, now: Instant) {
-        if let Some(connection) = self.connections.get_mut(&conn)
-            && let ConnectionKind::Control(session) = &mut connection.kind
-            && let Some(session) = session.take().and_then(|id| self.sessions.get_mut(&id))
-        {
-            session.lose(conn, now);
+    pub(super) fn drive_group(&mut self, conn: ConnId, id: ControlSessionId) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.kind = ConnectionKind::Several(id);
         }
     }
 
-    fn violation(&mut self, conn: ConnId, what: &str) {
+    pub(super) fn lose_owner(&mut self, conn: ConnId, now: Instant) {
+        let kind = self.connections.get_mut(&conn).map(|connection| &mut connection.kind);
+        match kind {
+            Some(ConnectionKind::Control(session)) => {
+                if let Some(session) = session.take().and_then(|id| self.sessions.get_mut(&id)) {
+                    session.lose(conn, now);
+                }
+            }
+            Some(kind @ ConnectionKind::Several(_)) => {
+                if let ConnectionKind::Several(id) = std::mem::replace(kind, ConnectionKind::Control(None)) {
+                    self.lose_group(conn, id, now);
+                }
+            }
+            Some(ConnectionKind::Data(_)) | None => {}
+        }
+    }
+
+    pub(super) fn violation(&mut self, conn: ConnId, what: &str) {
         self.truth.violations.push(what.to_owned());
         let error = BacktestError::InvalidRequest { error: what.to_owned() };
         self.push(conn, frame(&simulator_api::BacktestResponse::from(error).into()));
     }
 
-    fn push(&mut self, conn: ConnId, frame: Frame) {
+    pub(super) fn push(&mut self, conn: ConnId, frame: Frame) {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.outgoing.push_back(frame);
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use simulator_api::{
     AttachBacktestSessionRequest, BacktestError, BacktestResponse, BacktestStatus, Capability, ContinueParams,
-    ContinueToParams, CreateBacktestSessionRequest, PausedEvent, RequestId, SequencedResponse, SessionId,
-    SessionOpened,
+    ContinueToParams, CreateBacktestSessionRequest, PausedEvent, RequestId, SequencedResponse, SessionEventKind,
+    SessionEventV2, SessionId, SessionOpened,
 };
 use simulator_client::transport::{CloseCode, CloseReason, Frame};
 
@@ -41,6 +41,7 @@ pub(super) struct Session {
     pub(super) replay_overlap: u64,
     pub(super) forgets_request_ids: bool,
     pub(super) outgoing: VecDeque<(ConnId, Frame)>,
+    pub(super) form: Form,
     link: Link,
     log: EventLog,
     seen: BTreeSet<RequestId>,
@@ -104,6 +105,15 @@ pub(super) enum Request {
     ContinueTo(ContinueToParams),
 }
 
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As messages of their own.
+    Plain,
+    /// In envelopes that name the session, which is one of several.
+    Envelope,
+}
+
 /// Who owns the session.
 #[derive(Clone, Copy, Debug)]
 enum Link {
@@ -141,6 +151,7 @@ impl Session {
             replay_overlap: 0,
             forgets_request_ids: false,
             outgoing: VecDeque::new(),
+            form: Form::Plain,
             link: Link::Live(conn),
             log: EventLog::default(),
             seen: BTreeSet::new(),
@@ -195,6 +206,29 @@ impl Session {
         if self.generation.control_replay != ControlReplay::AfterResume {
             self.go_live(now);
         }
+    }
+
+    /// One of several sessions that were attached to together: there is no resume.
+    pub(super) fn attach_part(&mut self, conn: ConnId, last: Option<u64>, now: Instant) {
+        self.link = Link::Silent { conn, since: now, last };
+        self.go_live(now);
+    }
+
+    /// Whether it exists.
+    pub(super) fn is_made(&self) -> bool {
+        !matches!(self.activity, Activity::Starting(_))
+    }
+
+    /// It is closed, and the others of its group go on.
+    pub(super) fn close_part(&mut self, truth: &mut Truth) {
+        truth.closes += 1;
+        self.emit(None, BacktestResponse::Success);
+        self.end();
+    }
+
+    /// Nothing more happens.
+    pub(super) fn end(&mut self) {
+        self.activity = Activity::Closed;
     }
 
     pub(super) fn resume(&mut self, now: Instant) {
@@ -296,7 +330,7 @@ impl Session {
     pub(super) fn emit(&mut self, request_id: Option<RequestId>, response: BacktestResponse) {
         let event = self.log.append(&self.generation, request_id, response);
         if let Link::Live(conn) = self.link {
-            self.send(conn, &event);
+            self.send_event(conn, event);
         }
     }
 
@@ -309,6 +343,14 @@ impl Session {
         if let Some(conn) = self.owner() {
             self.send(conn, &response.into());
         }
+    }
+
+    fn send_event(&mut self, conn: ConnId, event: SequencedResponse) {
+        let event = match self.form {
+            Form::Plain => event,
+            Form::Envelope => in_envelope(self.id, event),
+        };
+        self.send(conn, &event);
     }
 
     fn send(&mut self, conn: ConnId, response: &SequencedResponse) {
@@ -331,7 +373,7 @@ impl Session {
     fn replay(&mut self, conn: ConnId, last: Option<u64>) {
         let last = last.map(|last| last.saturating_sub(self.replay_overlap));
         for event in self.log.replay(&self.generation, last) {
-            self.send(conn, &event);
+            self.send_event(conn, event);
         }
     }
 
@@ -414,4 +456,18 @@ impl StateEvent {
 pub(super) fn frame(response: &SequencedResponse) -> Frame {
     let text = serde_json::to_string(response).expect("responses are plain data");
     Frame::Text(text.into())
+}
+
+/// An event in the envelope that names its session. Its number is in there, the request that led to it beside it.
+fn in_envelope(session_id: SessionId, event: SequencedResponse) -> SequencedResponse {
+    let kind = SessionEventKind::try_from(event.response).expect("only events have numbers");
+    SequencedResponse {
+        seq_id: None,
+        response: BacktestResponse::SessionEventV2(SessionEventV2 {
+            session_id,
+            seq_id: event.seq_id.unwrap_or_default(),
+            event: kind,
+        }),
+        ..event
+    }
 }

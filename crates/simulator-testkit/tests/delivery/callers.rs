@@ -65,6 +65,16 @@ impl Driver {
         self.events.iter().map(|event| format!("{event:?}")).collect()
     }
 
+    /// What to ask for next, if anything.
+    pub(crate) fn next_request(&mut self, board: &Board) -> Option<ControlRequest> {
+        let request = self.wanted.pop_front_if(|_| board.all_up)?;
+        self.asked.push(match request.clone() {
+            ControlRequest::Continue(params) => Applied::Continue(params),
+            ControlRequest::ContinueTo(params) => Applied::ContinueTo(params),
+        });
+        Some(request)
+    }
+
     fn advance(&mut self, now: When) {
         if self.steps.front().is_some_and(|(when, _)| *when == now) {
             let (_, requests) = self.steps.pop_front().expect("there is one in front");
@@ -87,7 +97,7 @@ impl Driver {
         }
     }
 
-    fn observe(&mut self, event: ControlEvent) {
+    pub(crate) fn observe(&mut self, event: ControlEvent) {
         if self.is_restated(&event) {
             self.restated += 1;
             return;
@@ -125,12 +135,7 @@ impl Caller<ControlMachine> for Driver {
     }
 
     fn request(&mut self, board: &Board) -> Option<ControlRequest> {
-        let request = self.wanted.pop_front_if(|_| board.all_up)?;
-        self.asked.push(match request.clone() {
-            ControlRequest::Continue(params) => Applied::Continue(params),
-            ControlRequest::ContinueTo(params) => Applied::ContinueTo(params),
-        });
-        Some(request)
+        self.next_request(board)
     }
 
     /// The session is closed once every other line has told everything.

@@ -6,6 +6,7 @@
 mod callers;
 mod every_cut;
 mod handshakes;
+mod parallel;
 mod published;
 mod replays;
 mod scene;

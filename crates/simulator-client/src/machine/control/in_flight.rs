@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 
-use simulator_api::{BacktestRequest, BacktestResponse, SequencedResponse};
+use simulator_api::{BacktestResponse, SequencedResponse};
 
 use super::ControlRequest;
 use super::order::{self, Order};
@@ -116,7 +116,7 @@ impl InFlight {
     }
 
     /// The next request to write. None overtakes one whose fate is open.
-    pub(super) fn next_due(&mut self) -> Option<BacktestRequest> {
+    pub(super) fn next_due(&mut self) -> Option<ControlRequest> {
         let next = self
             .requests
             .iter_mut()
@@ -125,7 +125,7 @@ impl InFlight {
             return None;
         }
         next.passage = Passage::Sent;
-        Some(next.request.clone().into())
+        Some(next.request.clone())
     }
 
     /// The connection is gone.

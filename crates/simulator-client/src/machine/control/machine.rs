@@ -25,7 +25,7 @@ const CLOSE: &str = "close the session";
 pub struct ControlMachine {
     pub(super) config: ControlConfig,
     pub(super) state: State,
-    pub(super) output: Output,
+    pub(super) output: Output<ControlOutput>,
     pub(super) counts: MachineCounts,
 }
 
@@ -151,7 +151,7 @@ impl Machine for ControlMachine {
         }
         match &mut self.state {
             State::Alive(session, Link::Up { .. }) if session.takes_requests() => {
-                session.in_flight.next_due().map(|request| encode(&request))
+                session.in_flight.next_due().map(|request| encode(&request.into()))
             }
             _ => None,
         }

@@ -21,6 +21,7 @@ mod in_flight;
 mod machine;
 mod order;
 mod output;
+pub mod parallel;
 mod receive;
 mod reminders;
 mod state;

@@ -13,13 +13,22 @@ use crate::managed::{ControlEvent, SessionInfo, StreamFault};
 use crate::transport::SharedText;
 
 /// The two queues of a conversation. What one message leads to is at most three entries.
-#[derive(Debug, Default)]
-pub(super) struct Output {
+#[derive(Debug)]
+pub(super) struct Output<E> {
     transmits: VecDeque<SharedText>,
-    events: VecDeque<ControlOutput>,
+    events: VecDeque<E>,
 }
 
-impl Output {
+impl<E> Default for Output<E> {
+    fn default() -> Self {
+        Self {
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+}
+
+impl<E> Output<E> {
     pub(super) fn send(&mut self, request: &BacktestRequest) {
         self.transmits.push_back(encode(request));
     }
@@ -33,31 +42,37 @@ impl Output {
         self.transmits.clear();
     }
 
+    pub(super) fn push(&mut self, event: E) {
+        self.events.push_back(event);
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<E> {
+        self.events.pop_front()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.transmits.len() + self.events.len()
+    }
+}
+
+impl Output<ControlOutput> {
     pub(super) fn open(&mut self, info: SessionInfo) {
-        self.events.push_back(ControlOutput::Opened(info));
+        self.push(ControlOutput::Opened(info));
     }
 
     pub(super) fn tell(&mut self, event: ControlEvent) {
-        self.events.push_back(ControlOutput::Event(event));
+        self.push(ControlOutput::Event(event));
     }
 
     pub(super) fn report(&mut self, fault: StreamFault) {
         self.tell(ControlEvent::Fault(fault));
     }
 
-    pub(super) fn next_event(&mut self) -> Option<ControlOutput> {
-        self.events.pop_front()
-    }
-
     pub(super) fn report_gap(&mut self, arrival: Arrival, number: Option<u64>) {
         if let (Arrival::Gap { expected }, Some(received)) = (arrival, number) {
             self.report(StreamFault::Gap { expected, received });
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.transmits.len() + self.events.len()
     }
 }
 

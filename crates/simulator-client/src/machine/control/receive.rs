@@ -21,7 +21,7 @@ use crate::urls::resolve_rpc_endpoint;
 const RESUME: &str = "resume the session";
 
 /// Characters of the request id prefix that count; the rest of an id is a number.
-const PREFIX_CHARS: usize = 40;
+pub(super) const PREFIX_CHARS: usize = 40;
 
 /// A decoded message and its text.
 struct Received<'a> {
@@ -317,13 +317,13 @@ fn refused(session: Box<Session>, handshake: &Handshake, error: &BacktestError) 
     }
 }
 
-fn refusal(handshake: &Handshake, error: &BacktestError) -> ConnectionError {
+pub(super) fn refusal(handshake: &Handshake, error: &BacktestError) -> ConnectionError {
     ConnectionError::Refused {
         request: handshake.request(),
         error: error.clone(),
     }
 }
 
-fn permanent(error: ConnectionError) -> Ending {
+pub(super) fn permanent(error: ConnectionError) -> Ending {
     Ending::Failed(ManagedFailure::Permanent(error))
 }

@@ -6,13 +6,13 @@ use simulator_api::CreateBacktestSessionRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
-use super::ManagedBacktestSession;
-use super::events::Progress;
+use super::{Assembly, ManagedBacktestSession};
 use crate::ApiKey;
+use crate::error::InvalidParams;
 use crate::machine::control::AfterCompletion;
 use crate::managed::control::ControlStart;
 use crate::managed::endpoint::Identity;
-use crate::managed::{ConnectionPolicy, ManagedSessionError};
+use crate::managed::{ConnectionPolicy, ManagedParallelSession, ManagedSessionError};
 use crate::transport::Connector;
 
 /// Starts a managed session.
@@ -28,7 +28,7 @@ pub struct ManagedSessionBuilder {
 }
 
 impl ManagedSessionBuilder {
-    pub(super) fn new(url: String, request: CreateBacktestSessionRequest) -> Self {
+    pub(in crate::managed) fn new(url: String, request: CreateBacktestSessionRequest) -> Self {
         Self {
             url,
             request,
@@ -91,38 +91,54 @@ impl ManagedSessionBuilder {
     ///
     /// # Errors
     ///
-    /// [`Policy`](ManagedSessionError::Policy) before anything is sent; [`Create`](ManagedSessionError::Create) with
+    /// [`Policy`](ManagedSessionError::Policy) and [`Params`](ManagedSessionError::Params) before anything is sent; [`Create`](ManagedSessionError::Create) with
     /// the reason; [`Cancelled`](ManagedSessionError::Cancelled).
     pub async fn start(self) -> Result<ManagedBacktestSession, ManagedSessionError> {
+        if self.request.parallel {
+            return Err(InvalidParams::Parallel.into());
+        }
         self.policy.check()?;
         let cancel = self.cancel.child_token();
-        let guard = cancel.clone().drop_guard();
         let start_slot = self.request.request.start_slot;
-        let start = ControlStart {
-            url: self.url,
-            identity: self.identity,
-            create: self.request,
-            policy: self.policy.clone(),
-            connector: self.connector.clone(),
-            after_completion: AfterCompletion::Wait,
-        };
-        let mut control = start.spawn(&cancel);
+        let (policy, connector) = (self.policy.clone(), self.connector.clone());
+        let guard = cancel.clone().drop_guard();
+        let mut control = self.into_control_start().spawn(&cancel);
         let info = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(ManagedSessionError::Cancelled),
             info = control.wait_for_session() => info?,
         };
-        Ok(ManagedBacktestSession {
+        guard.disarm();
+        Ok(ManagedBacktestSession::assemble(Assembly {
             info,
             control,
-            subscriptions: Vec::new(),
-            progress: Progress::new(&cancel),
-            turn: 0,
             start_slot,
+            policy,
+            connector,
+            cancel,
+        }))
+    }
+
+    /// Creates the sessions of a parallel request, whether it says so or not, and waits until they exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_parallel(mut self) -> Result<ManagedParallelSession, ManagedSessionError> {
+        self.policy.check()?;
+        self.request.parallel = true;
+        let cancel = self.cancel.child_token();
+        ManagedParallelSession::start_with(self.into_control_start(), cancel).await
+    }
+
+    fn into_control_start(self) -> ControlStart {
+        ControlStart {
+            url: self.url,
+            identity: self.identity,
+            create: self.request,
             policy: self.policy,
             connector: self.connector,
-            cancel,
-            _guard: guard,
-        })
+            after_completion: AfterCompletion::Wait,
+        }
     }
 }

@@ -39,7 +39,7 @@ enum Last {
     Failed(ManagedFailure),
 }
 
-type Event = Result<ManagedEvent, ManagedSessionError>;
+pub(in crate::managed) type Event = Result<ManagedEvent, ManagedSessionError>;
 
 impl Progress {
     pub(super) fn new(cancel: &CancellationToken) -> Self {
@@ -75,7 +75,7 @@ impl fmt::Debug for Progress {
 }
 
 impl ManagedBacktestSession {
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    pub(in crate::managed) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if self.progress.is_over() {
             return Poll::Ready(Err(ManagedSessionError::ControlClosed));
         }
@@ -218,7 +218,7 @@ impl ManagedBacktestSession {
 }
 
 /// What a control event means to the whole session.
-enum Told {
+pub(in crate::managed) enum Told {
     Event(Event),
     Completed {
         summary: Option<SessionSummary>,
@@ -227,7 +227,7 @@ enum Told {
     Failed(ManagedFailure),
 }
 
-fn managed_event(event: ControlEvent) -> Told {
+pub(in crate::managed) fn managed_event(event: ControlEvent) -> Told {
     Told::Event(Ok(match event {
         ControlEvent::ReadyForContinue => ManagedEvent::ReadyForContinue,
         ControlEvent::Paused(position) => ManagedEvent::Paused(position),

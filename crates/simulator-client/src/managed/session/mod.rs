@@ -28,6 +28,7 @@ mod gate;
 
 pub use builder::ManagedSessionBuilder;
 use events::Progress;
+pub(super) use events::{Event, Told, managed_event};
 use gate::{Gate, Subscribed};
 
 /// A session that looks after itself.
@@ -73,7 +74,33 @@ pub struct ManagedBacktestSession {
     _guard: DropGuard,
 }
 
+/// What a session is put together from once it exists.
+pub(super) struct Assembly {
+    pub(super) info: SessionInfo,
+    pub(super) control: ControlHandle,
+    pub(super) start_slot: u64,
+    pub(super) policy: ConnectionPolicy,
+    pub(super) connector: Option<Arc<dyn Connector>>,
+    pub(super) cancel: CancellationToken,
+}
+
 impl ManagedBacktestSession {
+    /// A session that exists.
+    pub(super) fn assemble(assembly: Assembly) -> Self {
+        Self {
+            info: assembly.info,
+            control: assembly.control,
+            subscriptions: Vec::new(),
+            progress: Progress::new(&assembly.cancel),
+            turn: 0,
+            start_slot: assembly.start_slot,
+            policy: assembly.policy,
+            connector: assembly.connector,
+            _guard: assembly.cancel.clone().drop_guard(),
+            cancel: assembly.cancel,
+        }
+    }
+
     /// Creates a session and waits until it exists. It may still be starting then.
     ///
     /// # Errors
@@ -277,6 +304,11 @@ impl ManagedBacktestSession {
         };
         self.subscriptions
             .push(Subscribed::new(start.spawn(&self.cancel), target));
+    }
+
+    /// Whether its last event has been read.
+    pub(super) fn is_over(&self) -> bool {
+        self.progress.is_over()
     }
 
     async fn open_gate(&mut self) -> Result<(), ManagedSessionError> {

@@ -7,5 +7,6 @@ mod failures;
 mod flow;
 mod gate;
 mod keepalive;
+mod parallel;
 mod peer;
 mod reconnect;

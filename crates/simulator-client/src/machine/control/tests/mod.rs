@@ -1,6 +1,6 @@
 //! The machine against a peer that the tests play by hand, without a runtime.
 
-mod support;
+pub(super) mod support;
 
 mod arbitrary;
 mod closing;

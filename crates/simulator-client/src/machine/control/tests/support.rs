@@ -15,8 +15,8 @@ pub(super) use crate::machine::control::{
 pub(super) use crate::machine::{Ending, Machine, Message, Standing};
 pub(super) use crate::managed::{ConnectionError, ControlEvent, ManagedFailure, StreamFault};
 
-pub(super) const READY: BacktestResponse = BacktestResponse::ReadyForContinue;
-pub(super) const COMPLETED: BacktestResponse = BacktestResponse::Completed {
+pub(in crate::machine::control) const READY: BacktestResponse = BacktestResponse::ReadyForContinue;
+pub(in crate::machine::control) const COMPLETED: BacktestResponse = BacktestResponse::Completed {
     summary: None,
     agent_stats: None,
 };
@@ -26,7 +26,7 @@ pub(super) const RESPONSE: Duration = Duration::from_secs(120);
 /// Longest handshake.
 pub(super) const TOTAL: Duration = Duration::from_secs(900);
 /// Silence before a request is sent again.
-pub(super) const SETTLE: Duration = Duration::from_secs(5);
+pub(in crate::machine::control) const SETTLE: Duration = Duration::from_secs(5);
 
 /// A machine and the time.
 pub(super) struct Player {
@@ -34,7 +34,7 @@ pub(super) struct Player {
     pub(super) now: Instant,
 }
 
-pub(super) fn config() -> ControlConfig {
+pub(in crate::machine::control) fn config() -> ControlConfig {
     let request = CreateSessionParams {
         start_slot: 1,
         end_slot: 9,
@@ -70,7 +70,7 @@ pub(super) fn opened(capabilities: &[Capability]) -> SessionOpened {
     }
 }
 
-pub(super) fn slot(slot: u64) -> BacktestResponse {
+pub(in crate::machine::control) fn slot(slot: u64) -> BacktestResponse {
     BacktestResponse::SlotNotification(slot)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn paused(slot: u64) -> BacktestResponse {
     BacktestResponse::Paused(position(slot, None))
 }
 
-pub(super) fn simulation_error() -> BacktestError {
+pub(in crate::machine::control) fn simulation_error() -> BacktestError {
     BacktestError::SimulationError { error: "x".into() }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn invalid_request() -> BacktestError {
     BacktestError::InvalidRequest { error: "x".into() }
 }
 
-pub(super) fn busy() -> BacktestError {
+pub(in crate::machine::control) fn busy() -> BacktestError {
     BacktestError::SessionOwnershipBusy { reason: "x".into() }
 }
 
@@ -99,14 +99,14 @@ pub(super) fn not_found() -> BacktestError {
     BacktestError::SessionNotFound { session_id }
 }
 
-pub(super) fn advance(advance_count: u64) -> ControlRequest {
+pub(in crate::machine::control) fn advance(advance_count: u64) -> ControlRequest {
     ControlRequest::Continue(ContinueParams {
         advance_count,
         ..ContinueParams::default()
     })
 }
 
-pub(super) fn go_to(slot: u64) -> ControlRequest {
+pub(in crate::machine::control) fn go_to(slot: u64) -> ControlRequest {
     ControlRequest::ContinueTo(ContinueToParams {
         slot,
         batch_index: None,
@@ -114,12 +114,12 @@ pub(super) fn go_to(slot: u64) -> ControlRequest {
     })
 }
 
-pub(super) fn id(text: &str) -> RequestId {
+pub(in crate::machine::control) fn id(text: &str) -> RequestId {
     RequestId::new(text).unwrap()
 }
 
 /// An event as text, with a number.
-pub(super) fn numbered(number: u64, event: impl Into<BacktestResponse>) -> SequencedResponse {
+pub(in crate::machine::control) fn numbered(number: u64, event: impl Into<BacktestResponse>) -> SequencedResponse {
     SequencedResponse {
         seq_id: Some(number),
         ..event.into().into()
@@ -127,7 +127,11 @@ pub(super) fn numbered(number: u64, event: impl Into<BacktestResponse>) -> Seque
 }
 
 /// An event with a number that a request led to.
-pub(super) fn echoing(number: u64, request_id: &str, event: impl Into<BacktestResponse>) -> SequencedResponse {
+pub(in crate::machine::control) fn echoing(
+    number: u64,
+    request_id: &str,
+    event: impl Into<BacktestResponse>,
+) -> SequencedResponse {
     SequencedResponse {
         request_id: Some(id(request_id)),
         ..numbered(number, event)
@@ -267,20 +271,27 @@ impl Player {
 fn shown(output: &ControlOutput) -> String {
     match output {
         ControlOutput::Opened(_) => "opened".into(),
-        ControlOutput::Event(ControlEvent::ReadyForContinue) => "ready".into(),
-        ControlOutput::Event(ControlEvent::Slot(slot)) => format!("slot {slot}"),
-        ControlOutput::Event(ControlEvent::Paused(position)) => format!("paused {}", position.slot),
-        ControlOutput::Event(ControlEvent::Status(status)) => status.to_string(),
-        ControlOutput::Event(ControlEvent::Completed { .. }) => "completed".into(),
-        ControlOutput::Event(ControlEvent::Error(BacktestError::SimulationError { .. })) => "simulation error".into(),
-        ControlOutput::Event(ControlEvent::Error(BacktestError::InvalidRequest { .. })) => "invalid request".into(),
-        ControlOutput::Event(ControlEvent::Unknown(message)) => format!("unknown {}", message.method()),
-        ControlOutput::Event(ControlEvent::Fault(StreamFault::Gap { expected, received })) => {
+        ControlOutput::Event(event) => shown_event(event),
+    }
+}
+
+/// An event in a few words.
+pub(in crate::machine::control) fn shown_event(event: &ControlEvent) -> String {
+    match event {
+        ControlEvent::ReadyForContinue => "ready".into(),
+        ControlEvent::Slot(slot) => format!("slot {slot}"),
+        ControlEvent::Paused(position) => format!("paused {}", position.slot),
+        ControlEvent::Status(status) => status.to_string(),
+        ControlEvent::Completed { .. } => "completed".into(),
+        ControlEvent::Error(BacktestError::SimulationError { .. }) => "simulation error".into(),
+        ControlEvent::Error(BacktestError::InvalidRequest { .. }) => "invalid request".into(),
+        ControlEvent::Unknown(message) => format!("unknown {}", message.method()),
+        ControlEvent::Fault(StreamFault::Gap { expected, received }) => {
             format!("gap {expected} {received}")
         }
-        ControlOutput::Event(ControlEvent::Fault(StreamFault::Unnumbered)) => "unnumbered".into(),
-        ControlOutput::Event(ControlEvent::Fault(StreamFault::Uncertain)) => "uncertain".into(),
-        ControlOutput::Event(ControlEvent::Fault(StreamFault::Undecodable { raw, .. })) => format!("undecodable {raw}"),
-        ControlOutput::Event(other) => format!("{other:?}"),
+        ControlEvent::Fault(StreamFault::Unnumbered) => "unnumbered".into(),
+        ControlEvent::Fault(StreamFault::Uncertain) => "uncertain".into(),
+        ControlEvent::Fault(StreamFault::Undecodable { raw, .. }) => format!("undecodable {raw}"),
+        other => format!("{other:?}"),
     }
 }

@@ -1,0 +1,284 @@
+//! A parallel session: several sessions that share a range, made by one create and driven together over one connection.
+//!
+//! Each of them is a session like any other, made from a create of its own for its part of the range, with a seat, a
+//! thread and numbers of its own. What they have in common is an id, a seat for the connection that drives them all, and
+//! that they come to their places together or not at all.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use simulator_api::{BacktestError, ControlSessionId, CreateBacktestSessionRequest, CreateSessionParams, SessionName};
+use simulator_archive::model::Slot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use crate::convert::SessionSpec;
+use crate::keys::Owner;
+use crate::lifetime::{Admission, Creation, Made, Wanted, stopped};
+use crate::registry::{CreateToken, Making};
+use crate::seat::{Driver, Lease, Seat};
+use crate::state::{State, new_control_id};
+
+/// Several sessions that share a range.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) id: ControlSessionId,
+    request: Box<CreateBacktestSessionRequest>,
+    pub(crate) owner: Owner,
+    /// The place of the connection that drives them together.
+    pub(crate) seat: Arc<Seat>,
+    /// How long they outlive it.
+    pub(crate) disconnect: Duration,
+    /// In slot order, at least one.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One of several sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) range: RangeInclusive<Slot>,
+    pub(crate) creation: Arc<Creation>,
+}
+
+/// The right to drive one of several sessions, until somebody wants it alone.
+#[derive(Debug)]
+pub(crate) struct Grip {
+    pub(crate) driver: Arc<Driver>,
+    /// Given back when it is dropped.
+    pub(crate) _lease: Lease,
+}
+
+/// What a create for several sessions leads to.
+#[derive(Debug)]
+pub(crate) enum BegunGroup {
+    /// They are being made, and their seats are the creator's.
+    New(Arc<Group>, Lease, Vec<Grip>),
+    /// It is what an earlier create with the same token has begun.
+    Repeated(Making),
+}
+
+impl Group {
+    /// Whether it came from this create.
+    pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
+        self.request == wanted.request
+    }
+
+    /// How its user calls it.
+    pub(crate) fn name(&self) -> Option<&SessionName> {
+        self.request.name.as_ref()
+    }
+
+    fn token(&self) -> Option<&String> {
+        self.request.create_token.as_ref()
+    }
+
+    /// Waits until all sessions are there; false if one cannot be made.
+    async fn is_made(&self) -> bool {
+        for part in &self.parts {
+            if part.creation.made().await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// From now on the sessions outlive their connections.
+    pub(crate) fn keep(&self) {
+        self.seat.keep_for(self.disconnect);
+        for part in &self.parts {
+            part.creation.seat.keep_for(self.disconnect);
+        }
+    }
+}
+
+impl Grip {
+    pub(crate) fn new(driver: Arc<Driver>, lease: Lease) -> Self {
+        Self { driver, _lease: lease }
+    }
+}
+
+impl State {
+    /// Begins to make the sessions of a parallel create, or finds what was begun with the same token.
+    ///
+    /// # Errors
+    /// `invalidRequest` if a slot of the range is in no archive, or none has a block.
+    pub(crate) fn begin_group(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        driver: &Arc<Driver>,
+    ) -> Result<BegunGroup, BacktestError> {
+        let ranges = self.parts_of(wanted)?;
+        let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
+        // Only who has a token can find sessions whose ids it was never told.
+        let window = token.as_ref().map_or(Duration::ZERO, |_| wanted.spec.disconnect);
+        let begun = ranges.into_iter().map(|range| self.prepare(wanted, range, window));
+        let begun: Vec<_> = begun.collect();
+        let (seat, lease) = Seat::driven(driver, window);
+        let group = Arc::new(Group {
+            id: new_control_id(),
+            request: wanted.request.clone(),
+            owner: wanted.owner.clone(),
+            seat,
+            disconnect: wanted.spec.disconnect,
+            parts: begun.iter().map(|begun| begun.part.clone()).collect(),
+        });
+        let making = Making::Group(Arc::clone(&group));
+        if let Some(token) = &token
+            && let Some(earlier) = self.registry.reserve(token, &making)
+        {
+            return Ok(BegunGroup::Repeated(earlier));
+        }
+        let grips = self.begin_parts(begun, &group, token, wanted.spec.capacity_wait);
+        Ok(BegunGroup::New(group, lease, grips))
+    }
+
+    fn parts_of(&self, wanted: &Wanted) -> Result<Vec<RangeInclusive<Slot>>, BacktestError> {
+        let range = &wanted.spec.range;
+        let ranges = self.archives.split(range).map_err(|_| self.not_held(range))?;
+        if ranges.is_empty() {
+            return Err(BacktestError::InvalidRequest {
+                error: format!("no block was produced in slots {} to {}", range.start(), range.end()),
+            });
+        }
+        Ok(ranges)
+    }
+
+    /// Gets ready to make the session of one part.
+    fn prepare(&self, wanted: &Wanted, range: RangeInclusive<Slot>, window: Duration) -> BegunPart {
+        let request = Box::new(part_request(wanted, &range));
+        let spec = part_spec(wanted, &range);
+        let owner = wanted.owner.clone();
+        let wanted = Wanted { request, spec, owner };
+        let driver = Driver::yielding();
+        let (seat, lease) = Seat::driven(&driver, window);
+        let (creation, sender) = Creation::new(&wanted, seat);
+        BegunPart {
+            wanted,
+            part: Part { range, creation },
+            grip: Grip::new(driver, lease),
+            sender,
+        }
+    }
+
+    /// Starts to make all sessions, and to accompany what they have in common.
+    fn begin_parts(
+        self: &Arc<Self>,
+        begun: Vec<BegunPart>,
+        group: &Arc<Group>,
+        token: Option<CreateToken>,
+        patience: Duration,
+    ) -> Vec<Grip> {
+        self.registry.insert_group(group);
+        let (mut grips, mut admissions) = (Vec::new(), Vec::new());
+        for part in begun {
+            let (admission, admitted) = oneshot::channel();
+            let creation = &part.part.creation;
+            self.begin_part(part.wanted, creation, Admission::Shared(admitted), part.sender);
+            grips.push(part.grip);
+            admissions.push(admission);
+        }
+        let life = GroupLife {
+            state: Arc::clone(self),
+            group: Arc::clone(group),
+            token,
+        };
+        self.tasks.spawn(life.run(admissions, patience));
+        grips
+    }
+}
+
+/// One of several sessions that is about to be made.
+struct BegunPart {
+    wanted: Wanted,
+    part: Part,
+    grip: Grip,
+    sender: watch::Sender<Option<Made>>,
+}
+
+/// Where the session of a part learns of its place.
+type Admit = oneshot::Sender<Result<OwnedSemaphorePermit, BacktestError>>;
+
+/// The task of what several sessions have in common.
+struct GroupLife {
+    state: Arc<State>,
+    group: Arc<Group>,
+    token: Option<CreateToken>,
+}
+
+impl GroupLife {
+    async fn run(self, admissions: Vec<Admit>, patience: Duration) {
+        let name = self.group.name().cloned();
+        let claim = name.map(|name| self.state.names.claim(&self.group.owner, &name, self.group.token()));
+        match claim.transpose() {
+            Ok(claim) => {
+                let places = self.places(admissions.len(), patience).await;
+                admit(admissions, places);
+                if self.group.is_made().await
+                    && let Some(claim) = claim
+                {
+                    claim.keep();
+                }
+            }
+            Err(taken) => admit(admissions, Err(taken)),
+        }
+        tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => {}
+            _ = self.group.seat.over() => {}
+        }
+        self.state.registry.remove_group(self.group.id);
+        if let Some(token) = &self.token {
+            self.state.registry.release(token, &self.group.seat);
+        }
+    }
+
+    async fn places(&self, count: usize, patience: Duration) -> Result<Vec<OwnedSemaphorePermit>, BacktestError> {
+        tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
+            _ = self.group.seat.over() => Err(stopped("the sessions ended before they were there")),
+            places = self.state.registry.places(count, patience) => places,
+        }
+    }
+}
+
+/// Gives each session its place, or all of them the reason why there is none. One that has ended meanwhile gives its
+/// place back.
+fn admit(admissions: Vec<Admit>, places: Result<Vec<OwnedSemaphorePermit>, BacktestError>) {
+    match places {
+        Ok(places) => {
+            for (admission, place) in admissions.into_iter().zip(places) {
+                drop(admission.send(Ok(place)));
+            }
+        }
+        Err(error) => {
+            for admission in admissions {
+                drop(admission.send(Err(error.clone())));
+            }
+        }
+    }
+}
+
+/// What the session of one part is. Actions at slots of other parts never come to their turn in it.
+fn part_spec(wanted: &Wanted, range: &RangeInclusive<Slot>) -> SessionSpec {
+    SessionSpec {
+        range: range.clone(),
+        capacity_wait: Duration::ZERO,
+        token: None,
+        name: None,
+        ..wanted.spec.clone()
+    }
+}
+
+/// The create that would make the session of one part alone.
+fn part_request(wanted: &Wanted, range: &RangeInclusive<Slot>) -> CreateBacktestSessionRequest {
+    let params = CreateSessionParams {
+        start_slot: *range.start(),
+        end_slot: *range.end(),
+        capacity_wait_timeout_secs: None,
+        // What was not said means another time for several sessions than for one.
+        disconnect_timeout_secs: u16::try_from(wanted.spec.disconnect.as_secs()).ok(),
+        ..wanted.request.request.clone()
+    };
+    params.into()
+}
