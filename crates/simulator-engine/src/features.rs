@@ -23,6 +23,14 @@ pub enum FeatureChoice {
     Only(BTreeSet<Pubkey>),
 }
 
+/// The number by which validators name the set of all features that this engine knows: the first four bytes of the set's
+/// hash.
+#[must_use]
+pub fn known_features() -> u32 {
+    let [a, b, c, d, ..] = agave_feature_set::ID.to_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 /// What a feature's account says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FeatureStatus {

@@ -49,7 +49,7 @@ pub use batch::{BatchRange, MAX_BATCH_LEN};
 pub use block::{DecodeError, DecodedBlock, TransactionDecodeError, decode_transaction};
 pub use bundle::{Bundle, BundleOutcome};
 pub use digest::ResultDigest;
-pub use features::FeatureChoice;
+pub use features::{FeatureChoice, known_features};
 pub use replay::{BlockhashInfo, Position, Replay, ReplayOptions, SlotError};
 pub use report::{
     AccountDiff, AccountDiffs, BankHashDifference, BankHashes, Divergence, DivergenceClass, Execution, Occurrences,

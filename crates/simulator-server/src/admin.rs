@@ -51,7 +51,10 @@ pub(crate) async fn usage(
     };
     let span = match span {
         Ok(Query(SpanQuery { since, until })) => Span { since, until },
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => {
+            let text = format!("{rejection}: write times as 2026-03-01T00:00:00Z\n");
+            return (rejection.status(), text).into_response();
+        }
     };
     Json(state.usage.report(&owner, span, clock::now())).into_response()
 }

@@ -47,6 +47,7 @@ mod command_log;
 mod config;
 mod control;
 mod convert;
+mod cors;
 mod discovery;
 mod durable;
 mod encode;

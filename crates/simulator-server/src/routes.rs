@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest as _, Path, Request, State as Shared, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -21,7 +23,7 @@ use crate::pubsub::Channel;
 use crate::ranges::available_ranges;
 use crate::rpc::{self, Target};
 use crate::state::State;
-use crate::{admin, control, pubsub};
+use crate::{admin, control, cors, pubsub};
 
 /// The header that carries a client's key.
 const API_KEY: &str = "x-api-key";
@@ -31,14 +33,20 @@ const BEARER: &[u8] = b"Bearer ";
 
 /// Every route of the server.
 pub(crate) fn router(state: Arc<State>) -> Router {
+    let for_pages = || map_response(cors::readable_by_pages);
+    let session = get(data_channel).post(json_rpc).options(cors::preflight);
     Router::new()
         .route("/backtest", any(control_channel))
-        .route("/backtest/{session_id}", get(data_channel).post(json_rpc))
-        .route("/available-ranges", get(ranges))
+        .route("/backtest/{session_id}", session.layer(for_pages()))
+        .route(
+            "/available-ranges",
+            get(ranges).options(cors::preflight).layer(for_pages()),
+        )
         .route("/usage", get(admin::usage))
         .route("/health", get(admin::health))
         .route("/ready", get(admin::ready))
         .route("/metrics", get(admin::metrics))
+        .fallback(no_endpoint)
         .with_state(state)
 }
 
@@ -59,10 +67,14 @@ async fn control_channel(
     Shared(state): Shared<Arc<State>>,
     Extension(traffic): Extension<Arc<Traffic>>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Some(owner) = owner(&state, &headers) else {
         return unknown_key(&state);
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return no_websocket(&rejection, "connect with a WebSocket, ws:// or wss://"),
     };
     if state.shutdown.is_cancelled() {
         return stopping(&state);
@@ -141,7 +153,7 @@ async fn data_channel(
     };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return no_websocket(&rejection, "POST JSON-RPC, or connect with a WebSocket for PubSub"),
     };
     if state.shutdown.is_cancelled() {
         return stopping(&state);
@@ -185,6 +197,16 @@ async fn channel(state: &State, id: &str) -> Result<Channel, Absent> {
 async fn session(state: &State, id: &str) -> Result<Arc<SessionHandle>, Absent> {
     let id = id.parse::<SessionId>().map_err(|_| Absent::Unknown)?;
     state.session(id).await
+}
+
+/// Somebody looks at an address of a WebSocket without one.
+fn no_websocket(rejection: &WebSocketUpgradeRejection, advice: &str) -> Response {
+    (rejection.status(), format!("{rejection}: {advice}\n")).into_response()
+}
+
+async fn no_endpoint() -> (StatusCode, &'static str) {
+    let text = "no such endpoint: there are /backtest, /available-ranges, /usage, /health, /ready and /metrics\n";
+    (StatusCode::NOT_FOUND, text)
 }
 
 fn stopping(state: &State) -> Response {

@@ -74,7 +74,7 @@ fn call(method: &str, params: Params<'_>) -> Result<Call, RpcError> {
     if let Some(kind) = named("Unsubscribe") {
         return Ok(Call::Unsubscribe(kind, params.required(0, "a subscription id")?));
     }
-    let kind = named("Subscribe").ok_or_else(|| RpcError::method_not_found(method))?;
+    let kind = named("Subscribe").ok_or_else(|| RpcError::no_such_subscription(method))?;
     let options = options(params, kind.options_index())?;
     let subject = Subject {
         kind,

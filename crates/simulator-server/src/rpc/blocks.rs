@@ -60,7 +60,7 @@ pub(super) fn get_health() -> Answer {
 pub(super) fn get_version() -> Answer {
     result(&RpcVersionInfo {
         solana_core: RpcApiVersion::default().to_string(),
-        feature_set: None,
+        feature_set: Some(simulator_engine::known_features()),
     })
 }
 

@@ -62,6 +62,7 @@ impl Params<'_> {
 
 /// One call as it was received.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a call with its method")]
 pub(crate) struct Envelope<'a> {
     /// Missing in a notification; `null` is an id like any other.
     #[serde(borrow, default, deserialize_with = "present")]

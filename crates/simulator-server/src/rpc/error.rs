@@ -60,9 +60,26 @@ impl RpcError {
     }
 
     pub(crate) fn method_not_found(method: &str) -> Self {
+        let is_subscription = method.ends_with("Subscribe") || method.ends_with("Unsubscribe");
+        let advice = if is_subscription {
+            " here; subscriptions are made over a WebSocket to the same address"
+        } else {
+            ""
+        };
         Self::new(
             METHOD_NOT_FOUND,
-            format!("Method not found: this server does not have {method:?}"),
+            format!("Method not found: this server does not have {method:?}{advice}"),
+        )
+    }
+
+    /// A method that is called over PubSub and is none of its own.
+    pub(crate) fn no_such_subscription(method: &str) -> Self {
+        Self::new(
+            METHOD_NOT_FOUND,
+            format!(
+                "Method not found: PubSub does not have {method:?}; what is no subscription is asked by HTTP at the same \
+                 address"
+            ),
         )
     }
 

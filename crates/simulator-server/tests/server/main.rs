@@ -27,3 +27,4 @@ mod searches;
 mod simulations;
 mod support;
 mod tokens;
+mod web;
