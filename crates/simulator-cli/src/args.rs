@@ -59,6 +59,9 @@ pub(crate) struct PlaceArgs {
     /// Key for the server
     #[arg(long, value_name = "KEY")]
     pub(crate) api_key: Option<ApiKey>,
+    /// Certificates (PEM) of authorities to trust beside Mozilla's, for a server with a certificate of its own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// `sim run`.

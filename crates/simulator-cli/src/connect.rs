@@ -1,11 +1,13 @@
 //! The way to recorded history: a server somewhere, or one that is started here for as long as it is needed.
 
+mod authorities;
 mod local;
 mod reach;
 
 use simulator_client::BacktestClient;
 use thiserror::Error;
 
+pub(crate) use self::authorities::AuthoritiesError;
 pub(crate) use self::local::{LocalServer, LocalServerError};
 pub(crate) use self::reach::{ReachError, is_lost, is_lost_call, reach};
 use crate::args::ApiKey;
@@ -38,6 +40,8 @@ pub(crate) enum ConnectError {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Server(#[from] LocalServerError),
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
 }
 
 impl ConnectError {
@@ -45,7 +49,7 @@ impl ConnectError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Prepare(error) => error.exit(),
-            Self::Server(_) => Exit::Failed,
+            Self::Server(_) | Self::Authorities(_) => Exit::Failed,
         }
     }
 }
@@ -54,12 +58,14 @@ impl Connection {
     /// Imports ledger directories and starts a server, if there is none yet. Says nothing about a server elsewhere.
     pub(crate) async fn open(place: Place, visibility: Visibility) -> Result<Self, ConnectError> {
         match place {
-            Place::Server { url, api_key } => {
+            Place::Server { url, api_key, ca_file } => {
+                let authorities = authorities::authorities(ca_file.as_deref())?;
                 let key = api_key.as_ref().map(ApiKey::reveal).unwrap_or_default();
                 let client = BacktestClient::builder()
                     .url(url)
                     .api_key(key)
                     .user_agent(USER_AGENT)
+                    .root_certificates(authorities)
                     .build();
                 Ok(Self { client, local: None })
             }

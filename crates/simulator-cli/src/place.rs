@@ -1,5 +1,7 @@
 //! Where recorded history comes from: archives, or a server.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 use crate::args::{ApiKey, PlaceArgs};
@@ -10,7 +12,12 @@ pub(crate) enum Place {
     /// Archives or ledger directories, served inside this process.
     Archives(Vec<String>),
     /// A server.
-    Server { url: String, api_key: Option<ApiKey> },
+    Server {
+        url: String,
+        api_key: Option<ApiKey>,
+        /// Authorities to trust beside Mozilla's.
+        ca_file: Option<PathBuf>,
+    },
 }
 
 /// Arguments that do not name a place.
@@ -31,9 +38,12 @@ impl TryFrom<PlaceArgs> for Place {
             archive: archives,
             server,
             api_key,
+            ca_file,
         } = args;
         match server {
-            Some(url) if url.starts_with("ws://") || url.starts_with("wss://") => Ok(Self::Server { url, api_key }),
+            Some(url) if url.starts_with("ws://") || url.starts_with("wss://") => {
+                Ok(Self::Server { url, api_key, ca_file })
+            }
             Some(url) => Err(PlaceError::Scheme { url }),
             None if archives.is_empty() => Err(PlaceError::Nowhere),
             None => Ok(Self::Archives(archives)),
@@ -52,6 +62,7 @@ mod tests {
                 archive: vec![],
                 server: Some(url.to_owned()),
                 api_key: None,
+                ca_file: None,
             })
         };
         assert!(server("wss://host").is_ok());

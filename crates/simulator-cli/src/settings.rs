@@ -34,8 +34,8 @@ pub(crate) enum SettingsError {
     File(#[from] SettingsFileError),
     #[error("{origin}: {}", first_line(error))]
     Value { origin: Origin, error: clap::Error },
-    #[error("--api-key is for a server, and --archive needs none; leave one of them out")]
-    KeyForArchive,
+    #[error("{option} is for a server, and --archive needs none; leave one of them out")]
+    ForServerOnly { option: &'static str },
     #[error("{origin}: write it as true or false, not as {value:?}")]
     Flag { origin: Origin, value: String },
     #[error(
@@ -43,6 +43,9 @@ pub(crate) enum SettingsError {
     )]
     Log(#[source] ParseError),
 }
+
+/// Options of the way to a server, each as it is called here and as it is written.
+const FOR_SERVERS: [(&str, &str); 2] = [("api_key", "--api-key"), ("ca_file", "--ca-file")];
 
 /// Where a setting was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +83,8 @@ pub(crate) fn complete(
         return Ok(args);
     };
     let mut given = Given::by(command, matches);
-    if given.key_for_archive() {
-        return Err(SettingsError::KeyForArchive);
+    if let Some(option) = given.for_a_server_beside_an_archive() {
+        return Err(SettingsError::ForServerOnly { option });
     }
     for layer in [Layer::Environment(environment), Layer::File(file)] {
         let found = layer.settings(command, &given);
@@ -156,12 +159,16 @@ impl<'a> Given<'a> {
             .extend(settings.into_iter().map(|setting| setting.arg.get_id().to_string()));
     }
 
-    /// Whether a client's key stands beside an archive. That is a mistake only where both are on the command line: a key
-    /// in the environment waits for whichever server is asked next.
-    fn key_for_archive(&self) -> bool {
+    /// An option of the way to a server that stands beside an archive. That is a mistake only where both are on the
+    /// command line: a key in the environment waits for whichever server is asked next.
+    fn for_a_server_beside_an_archive(&self) -> Option<&'static str> {
         let has = |name: &str| self.ids.iter().any(|id| id == name);
         let asks_servers = settable(self.command).any(|arg| arg.get_id() == "server");
-        asks_servers && has("api_key") && has("archive")
+        let mut found = FOR_SERVERS.into_iter().filter(|(id, _)| has(id));
+        found
+            .next()
+            .filter(|_| asks_servers && has("archive"))
+            .map(|(_, option)| option)
     }
 
     /// Whether the option, or one that excludes it, has a value.

@@ -16,7 +16,7 @@ use crate::api_key::{ApiKey, request_headers};
 use crate::error::{BacktestClientError, BacktestClientResult, InvalidParams};
 use crate::http::{HttpClient, HttpError, answer};
 use crate::session::{BacktestSession, CreatedSession, CreatedSessions, LogRaw, Opening};
-use crate::transport::{ConnectRequest, Connector, WebSocketConnector};
+use crate::transport::{ConnectRequest, Connector, RootCertificates, WebSocketConnector};
 use crate::urls::{control_url, http_base};
 use crate::{CreateSession, Limits};
 
@@ -66,7 +66,11 @@ pub struct BacktestClient {
     user_agent: String,
     /// Opens connections. Default a WebSocket over TCP or TLS.
     connector: Option<Arc<dyn Connector>>,
-    #[builder(skip)]
+    /// Authorities to trust beside Mozilla's, for WebSockets and HTTP, also those of the sessions. Default none. A
+    /// `connector` has its own.
+    #[builder(default)]
+    root_certificates: RootCertificates,
+    #[builder(skip = HttpClient::trusting(root_certificates.clone()))]
     http: HttpClient,
 }
 
@@ -193,10 +197,10 @@ impl BacktestClient {
             url: control_url.clone(),
             headers: self.request_headers()?,
         };
-        let connector = self
-            .connector
-            .clone()
-            .unwrap_or_else(|| Arc::new(WebSocketConnector::new(&limits)));
+        let connector = self.connector.clone().unwrap_or_else(|| {
+            let connector = WebSocketConnector::new(&limits);
+            Arc::new(connector.with_root_certificates(self.root_certificates.clone()))
+        });
         let duration = limits.connect_timeout;
         let connected = timeout(duration, connector.connect(request)).await;
         let Ok(connected) = connected else {

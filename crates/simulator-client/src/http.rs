@@ -9,6 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::Limits;
+use crate::transport::{RootCertificates, is_untrusted};
 
 /// Longest text of an HTTP error body that an error keeps.
 const ERROR_BODY_CHARS: usize = 4096;
@@ -20,6 +21,10 @@ pub enum HttpError {
     /// The call did not get a complete answer.
     #[error("the request failed")]
     Request(#[source] reqwest::Error),
+    /// The server's certificate is not to be trusted: none of the authorities has signed it, it has expired, or it is
+    /// another server's. [`RootCertificates`] adds authorities.
+    #[error("the server's certificate is not trusted")]
+    Certificate(#[source] reqwest::Error),
     /// The call took longer than its limit.
     #[error("no complete answer within {limit:?}")]
     Timeout {
@@ -61,7 +66,7 @@ impl HttpError {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::TooLong { .. } | Self::Decode { .. } => false,
+            Self::Certificate(_) | Self::TooLong { .. } | Self::Decode { .. } => false,
         }
     }
 }
@@ -69,6 +74,7 @@ impl HttpError {
 /// One HTTP client, made at its first use and shared by its clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HttpClient {
+    roots: RootCertificates,
     client: Arc<OnceLock<Client>>,
 }
 
@@ -79,6 +85,20 @@ pub(crate) struct HttpAnswer {
 }
 
 impl HttpClient {
+    /// A client that trusts these authorities beside Mozilla's.
+    pub(crate) fn trusting(roots: RootCertificates) -> Self {
+        Self {
+            roots,
+            client: Arc::default(),
+        }
+    }
+
+    /// The authorities that it trusts beside Mozilla's.
+    #[cfg(feature = "solana-rpc-client")]
+    pub(crate) fn roots(&self) -> &RootCertificates {
+        &self.roots
+    }
+
     pub(crate) fn get(&self, url: Url) -> Result<RequestBuilder, HttpError> {
         Ok(self.client()?.get(url))
     }
@@ -93,11 +113,9 @@ impl HttpClient {
         }
         // A proxy is not used, because the WebSocket of the same session does not use one either. A redirect is not
         // followed, because it would carry the API key to a place that the user did not name.
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .build()
-            .map_err(HttpError::Request)?;
+        let builder = Client::builder().no_proxy().redirect(Policy::none());
+        let builder = self.roots.add_to(builder).map_err(HttpError::Request)?;
+        let client = builder.build().map_err(HttpError::Request)?;
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -105,7 +123,10 @@ impl HttpClient {
 /// Sends a request and reads the whole answer, whatever its status is, within `limit`.
 pub(crate) async fn answer(request: RequestBuilder, limit: Duration, limits: &Limits) -> Result<HttpAnswer, HttpError> {
     let exchange = async {
-        let response = request.send().await.map_err(HttpError::Request)?;
+        let response = request.send().await.map_err(|error| match is_untrusted(&error) {
+            true => HttpError::Certificate(error),
+            false => HttpError::Request(error),
+        })?;
         let status = response.status();
         Ok(HttpAnswer {
             status,

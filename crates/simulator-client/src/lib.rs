@@ -97,4 +97,5 @@ pub use subscriptions::{
     SubscriptionRuntimeError, subscribe_account_diffs, subscribe_account_diffs_many, subscribe_actions,
     subscribe_program_diffs, subscribe_program_logs,
 };
+pub use transport::{RootCertificates, RootCertificatesError};
 pub use urls::{UrlError, http_to_ws_url};

@@ -16,6 +16,12 @@ pub fn sample(name: &str) -> PathBuf {
     workspace_root().join("samples").join(name)
 }
 
+/// A file of a server's certificate for `localhost` and `127.0.0.1`: `cert.pem`, its private key `key.pem`, and
+/// `ca.pem` of the authority that signed it, which nobody trusts by himself. They hold until 2126.
+pub fn tls(name: &str) -> PathBuf {
+    workspace_root().join("crates/simulator-testkit/tls").join(name)
+}
+
 /// A larger recording that does not ship with the project, where somebody has put it beside the workspace, in
 /// `../shared/data`. A test without it ends early; [`shared_ledger_or_skip`] says so.
 pub fn shared_ledger(name: &str) -> Option<PathBuf> {

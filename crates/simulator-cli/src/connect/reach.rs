@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use simulator_client::rpc::RpcCallError;
+use simulator_client::transport::TransportError;
 use simulator_client::{BacktestClientError, BacktestClientResult, HttpError};
 use thiserror::Error;
 
@@ -24,6 +25,10 @@ pub(crate) enum ReachError {
         #[source]
         source: Box<BacktestClientError>,
     },
+    #[error(
+        "the server cannot be trusted; if its certificate is from an authority of your own, name that one with --ca-file"
+    )]
+    Untrusted(#[source] Box<BacktestClientError>),
     #[error(transparent)]
     Refused(Box<BacktestClientError>),
 }
@@ -34,7 +39,7 @@ impl ReachError {
         match self {
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Refused(error) if is_lost(error) => Exit::Unreachable,
-            Self::Refused(_) => Exit::Failed,
+            Self::Untrusted(_) | Self::Refused(_) => Exit::Failed,
         }
     }
 }
@@ -46,6 +51,7 @@ pub(crate) async fn reach<T>(call: impl AsyncFn() -> BacktestClientResult<T>) ->
     for delay in RETRY_DELAYS {
         match call().await {
             Err(error) if is_out_of_reach(&error) => tokio::time::sleep(delay).await,
+            Err(error) if is_untrusted(&error) => return Err(ReachError::Untrusted(Box::new(error))),
             Err(error) => return Err(ReachError::Refused(Box::new(error))),
             Ok(value) => return Ok(value),
         }
@@ -66,6 +72,14 @@ fn is_out_of_reach(error: &BacktestClientError) -> bool {
     match error {
         BacktestClientError::Connect { .. } | BacktestClientError::Http { .. } => error.is_retryable(),
         BacktestClientError::Timeout { action, .. } => *action == "connect",
+        _ => false,
+    }
+}
+
+fn is_untrusted(error: &BacktestClientError) -> bool {
+    match error {
+        BacktestClientError::Connect { source, .. } => matches!(source, TransportError::Certificate(_)),
+        BacktestClientError::Http { source, .. } => matches!(source, HttpError::Certificate(_)),
         _ => false,
     }
 }

@@ -107,6 +107,9 @@ fn a_key_beside_an_archive_is_a_mistake_only_on_the_command_line() {
     let error = completed("sim run --archive a --api-key secret", &[], "").expect_err("both");
     insta::assert_snapshot!(error, @"--api-key is for a server, and --archive needs none; leave one of them out");
     assert!(completed("sim ranges --archive a --api-key secret", &[], "").is_err());
+    let error = completed("sim run --archive a --ca-file ca.pem", &[], "").expect_err("both");
+    insta::assert_snapshot!(error, @"--ca-file is for a server, and --archive needs none; leave one of them out");
+    assert!(completed("sim run --archive a", &[("SIM_CA_FILE", "ca.pem")], "").is_ok());
     assert!(completed("sim serve --archive a --api-key n=secret", &[], "").is_ok());
     let args = run("sim run --archive a", &[("SIM_API_KEY", "secret")], "");
     assert_eq!(args.place.archive, ["a"]);

@@ -137,6 +137,29 @@ fn a_certificate_needs_its_key_and_both_their_files() {
 }
 
 #[test]
+fn a_server_with_a_certificate_of_its_own_is_trusted_when_its_authority_is_named() {
+    let workspace = Workspace::with_archive();
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        std::fs::copy(paths::tls(name), workspace.path(name)).expect("the file can be copied");
+    }
+    let tls = ["--archive", "archive", "--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let server = RunningServer::start(&workspace, &tls);
+    assert!(server.ws.starts_with("wss://"), "{}", server.ws);
+    let run = |args: &[&str]| workspace.sim(&[&["run", "--server", &server.ws, "--slots", "2"], args].concat());
+    run(&["--ca-file", "ca.pem"]).succeeded();
+    let ranges = workspace.sim_json(&["ranges", "--server", &server.ws, "--json", "--ca-file", "ca.pem"]);
+    assert_eq!(ranges[0]["first_slot"], 36);
+    let mut command = workspace.command(&["run", "--server", &server.ws, "--slots", "1"]);
+    let from_the_environment: Outcome = command.env("SIM_CA_FILE", "ca.pem").output().expect("it runs").into();
+    from_the_environment.succeeded();
+    let address = server.http.strip_prefix("https://").expect("a certificate");
+    insta::assert_snapshot!(run(&[]).to_string().replace(address, "[server]"));
+    insta::assert_snapshot!(run(&["--ca-file", "key.pem"]));
+    insta::assert_snapshot!(run(&["--ca-file", "none.pem"]));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_log_in_json_is_json_and_names_no_session() {
     let workspace = Workspace::with_archive();
     let args = [

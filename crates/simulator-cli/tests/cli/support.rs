@@ -185,7 +185,7 @@ impl RunningServer {
             .strip_prefix("listening on ")
             .unwrap_or_else(|| panic!("{line:?}"))
             .to_owned();
-        let ws = http.replace("http://", "ws://");
+        let ws = http.replacen("http", "ws", 1);
         Self { child, http, ws }
     }
 

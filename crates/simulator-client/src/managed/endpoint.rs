@@ -75,5 +75,5 @@ pub(crate) fn default_connector(policy: &ConnectionPolicy) -> Arc<dyn Connector>
         frame_bytes: policy.max_message_bytes,
         ..Limits::default()
     };
-    Arc::new(WebSocketConnector::new(&limits))
+    Arc::new(WebSocketConnector::new(&limits).with_root_certificates(policy.root_certificates.clone()))
 }

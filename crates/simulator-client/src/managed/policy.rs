@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::transport::RootCertificates;
+
 /// Longest first WebSocket connect: TCP, TLS and HTTP upgrade.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence while a response of a handshake is awaited: create, attach, resume, subscribe. Generous, because a
@@ -95,6 +97,8 @@ pub struct ConnectionPolicy {
     pub max_message_bytes: usize,
     /// Whether notifications travel compressed. Default [`CompressionChoice::UnlessLoopback`].
     pub compression: CompressionChoice,
+    /// Authorities to trust beside Mozilla's. Default none. A connector of the caller's has its own.
+    pub root_certificates: RootCertificates,
 }
 
 /// Whether notifications travel compressed.
@@ -163,6 +167,7 @@ impl Default for ConnectionPolicy {
             queue_bytes: QUEUE_BYTES,
             max_message_bytes: MAX_MESSAGE_BYTES,
             compression: CompressionChoice::default(),
+            root_certificates: RootCertificates::default(),
         }
     }
 }

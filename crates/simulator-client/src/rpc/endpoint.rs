@@ -13,6 +13,7 @@ use super::RpcCallError;
 use super::envelope::{self, Call};
 use crate::Limits;
 use crate::http::{HttpClient, HttpError, answer};
+use crate::transport::RootCertificates;
 use crate::urls::UrlError;
 
 /// The JSON-RPC address of a session, or of any Solana node. Clones share connections and the numbering of calls.
@@ -58,6 +59,15 @@ impl RpcEndpoint {
             return Err(UrlError::InvalidScheme { url: url.to_owned() }.into());
         }
         Ok(Self::shared(parsed, limits, HttpClient::default()))
+    }
+
+    /// The same, over connections of its own that trust these authorities beside Mozilla's.
+    #[must_use]
+    pub fn with_root_certificates(self, roots: RootCertificates) -> Self {
+        Self {
+            http: HttpClient::trusting(roots),
+            ..self
+        }
     }
 
     /// An endpoint that shares the connections of `http`.

@@ -140,7 +140,7 @@ impl OpenedSession {
         Ok(Self {
             session_id: opened.session_id,
             #[cfg(feature = "solana-rpc-client")]
-            solana_rpc: super::solana_rpc::SolanaRpc::new(&url, &limits),
+            solana_rpc: super::solana_rpc::SolanaRpc::new(&url, &limits, http.roots())?,
             rpc: RpcEndpoint::shared(url, limits, http),
             task_id: opened.task_id,
             session_name: opened.session_name,

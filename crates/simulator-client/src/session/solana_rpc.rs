@@ -4,24 +4,33 @@ use std::fmt;
 use std::sync::Arc;
 
 use solana_commitment_config::CommitmentConfig;
+use solana_rpc_client::http_sender::HttpSender;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
+use solana_rpc_client::rpc_client::RpcClientConfig;
 use url::Url;
 
 use super::BacktestSession;
-use crate::Limits;
+use crate::transport::RootCertificates;
+use crate::{BacktestClientError, HttpError, Limits};
 
 /// The client, behind a `Debug` that does not show the session's id twice.
 #[derive(Clone)]
 pub(super) struct SolanaRpc(Arc<RpcClient>);
 
 impl SolanaRpc {
-    pub(super) fn new(url: &Url, limits: &Limits) -> Self {
-        let commitment = CommitmentConfig::confirmed();
-        Self(Arc::new(RpcClient::new_with_timeout_and_commitment(
-            url.to_string(),
-            limits.http_timeout,
-            commitment,
-        )))
+    pub(super) fn new(url: &Url, limits: &Limits, roots: &RootCertificates) -> Result<Self, BacktestClientError> {
+        let builder = reqwest::Client::builder()
+            .default_headers(HttpSender::default_headers())
+            .timeout(limits.http_timeout)
+            .pool_idle_timeout(limits.http_timeout);
+        let client = roots.add_to(builder).and_then(reqwest::ClientBuilder::build);
+        let client = client.map_err(|source| BacktestClientError::Http {
+            url: url.to_string(),
+            source: HttpError::Request(source),
+        })?;
+        let config = RpcClientConfig::with_commitment(CommitmentConfig::confirmed());
+        let sender = HttpSender::new_with_client(url, client);
+        Ok(Self(Arc::new(RpcClient::new_sender(sender, config))))
     }
 }
 

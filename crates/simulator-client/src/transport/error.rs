@@ -4,6 +4,8 @@ use thiserror::Error;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::http::{self, StatusCode};
 
+use super::is_untrusted;
+
 /// Why a connection could not be opened, or broke.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -25,6 +27,10 @@ pub enum TransportError {
     /// The peer went away without closing.
     #[error("the connection was lost")]
     Lost,
+    /// The server's certificate is not to be trusted: none of the authorities has signed it, it has expired, or it is
+    /// another server's. [`RootCertificates`](super::RootCertificates) adds authorities.
+    #[error("the server's certificate is not trusted")]
+    Certificate(#[source] Box<WebSocketError>),
     /// TLS, or the WebSocket protocol.
     #[error("the WebSocket failed")]
     WebSocket(#[source] Box<WebSocketError>),
@@ -41,7 +47,7 @@ impl TransportError {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::Request(_) => false,
+            Self::Request(_) | Self::Certificate(_) => false,
             Self::Io(_) | Self::Lost => true,
             Self::WebSocket(error) => !matches!(
                 **error,
@@ -62,6 +68,7 @@ impl From<WebSocketError> for TransportError {
                 }
             }
             WebSocketError::HttpFormat(source) => Self::Request(source),
+            untrusted if is_untrusted(&untrusted) => Self::Certificate(Box::new(untrusted)),
             WebSocketError::Io(source) => Self::Io(source),
             WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed => Self::Lost,
             other => Self::WebSocket(Box::new(other)),

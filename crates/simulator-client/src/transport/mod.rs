@@ -13,10 +13,13 @@ use url::Url;
 
 mod error;
 pub mod memory;
+mod roots;
 mod tls;
 pub mod websocket;
 
 pub use error::TransportError;
+pub use roots::{RootCertificates, RootCertificatesError};
+pub(crate) use tls::is_untrusted;
 pub use tokio_tungstenite::tungstenite::Utf8Bytes as SharedText;
 pub use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 pub use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;

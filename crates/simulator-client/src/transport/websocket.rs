@@ -12,13 +12,14 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_tungstenite::{Connector as TlsConnector, WebSocketStream, connect_async_tls_with_config};
 
-use super::{BoxTransport, CloseReason, ConnectRequest, Connector, Frame, TransportError, tls};
+use super::{BoxTransport, CloseReason, ConnectRequest, Connector, Frame, RootCertificates, TransportError, tls};
 use crate::Limits;
 
 /// Connects over TCP, with TLS for `wss` addresses.
 #[derive(Clone, Debug)]
 pub struct WebSocketConnector {
     config: WebSocketConfig,
+    roots: RootCertificates,
 }
 
 impl WebSocketConnector {
@@ -27,7 +28,16 @@ impl WebSocketConnector {
         let config = WebSocketConfig::default()
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.frame_bytes));
-        Self { config }
+        Self {
+            config,
+            roots: RootCertificates::default(),
+        }
+    }
+
+    /// The same, which trusts these authorities beside Mozilla's.
+    #[must_use]
+    pub fn with_root_certificates(self, roots: RootCertificates) -> Self {
+        Self { roots, ..self }
     }
 }
 
@@ -39,7 +49,7 @@ impl Default for WebSocketConnector {
 
 impl Connector for WebSocketConnector {
     fn connect(&self, request: ConnectRequest) -> BoxFuture<'_, Result<BoxTransport, TransportError>> {
-        open(request, self.config).boxed()
+        open(request, self.config, &self.roots).boxed()
     }
 }
 
@@ -89,9 +99,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for Upgraded<S> {
     }
 }
 
-async fn open(request: ConnectRequest, config: WebSocketConfig) -> Result<BoxTransport, TransportError> {
+async fn open(
+    request: ConnectRequest,
+    config: WebSocketConfig,
+    roots: &RootCertificates,
+) -> Result<BoxTransport, TransportError> {
     let tls = match request.url.scheme() {
-        "wss" => TlsConnector::Rustls(tls::config().map_err(tls_error)?),
+        "wss" => TlsConnector::Rustls(tls::config(roots).map_err(tls_error)?),
         _ => TlsConnector::Plain,
     };
     let mut upgrade = request.url.as_str().into_client_request()?;

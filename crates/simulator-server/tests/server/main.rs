@@ -26,5 +26,6 @@ mod restart;
 mod searches;
 mod simulations;
 mod support;
+mod tls;
 mod tokens;
 mod web;

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
-use simulator_server::{ApiKey, BindError, KeyLimits, Server, ServerConfig, TlsFiles};
+use simulator_server::{ApiKey, BindError, KeyLimits, Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use crate::support::{Control, Running, SampleArchive};
 
@@ -44,7 +41,7 @@ async fn metrics(server: &Running) -> BTreeMap<String, f64> {
 }
 
 /// Runs a session to the end of its range.
-async fn run_to_the_end(control: &mut Control) {
+pub(crate) async fn run_to_the_end(control: &mut Control) {
     control.create(whole()).await;
     control.run().await;
     control.send("continue", json!({"advanceCount": 1000})).await;
@@ -222,85 +219,4 @@ async fn is_ready_until_it_stops() {
     assert_eq!(refused(Control::connect(server.address, None).await), 503);
     drop(control);
     server.stopped().await;
-}
-
-fn tls_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/server/tls")
-        .join(name)
-}
-
-#[tokio::test]
-async fn speaks_tls() {
-    let sample = SampleArchive::import(ScopeChoice::Auto).await;
-    let server = Running::start(ServerConfig {
-        tls: Some(TlsFiles {
-            certificates: tls_file("cert.pem"),
-            key: tls_file("key.pem"),
-        }),
-        ..sample.config()
-    })
-    .await;
-    let authority = std::fs::read(tls_file("ca.pem")).unwrap();
-    let client = reqwest::Client::builder()
-        .add_root_certificate(reqwest::Certificate::from_pem(&authority).unwrap())
-        .build()
-        .unwrap();
-    let health = client
-        .get(format!("https://{}/health", server.address))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(health.text().await.unwrap(), "ok");
-    let plain = reqwest::get(format!("http://{}/health", server.address)).await;
-    assert!(plain.is_err(), "{plain:?}");
-    let stranger = reqwest::get(format!("https://{}/health", server.address)).await;
-    assert!(stranger.is_err(), "{stranger:?}");
-    let mut control = over_tls(&server).await;
-    run_to_the_end(&mut control).await;
-    control.close().await;
-    server.stopped().await;
-}
-
-async fn over_tls(server: &Running) -> Control {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(tls_file("ca.pem")).unwrap())
-        .unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let request = format!("wss://localhost:{}/backtest", server.address.port())
-        .into_client_request()
-        .unwrap();
-    let connector = Connector::Rustls(std::sync::Arc::new(config));
-    let connected = connect_async_tls_with_config(request, None, true, Some(connector)).await;
-    Control::over(connected.unwrap().0, server.address)
-}
-
-#[tokio::test]
-async fn does_not_start_with_a_certificate_that_it_cannot_use() {
-    for (certificates, key) in [
-        ("cert.pem", "ca.pem"),
-        ("key.pem", "key.pem"),
-        ("none", "key.pem"),
-        ("ca.pem", "key.pem"),
-    ] {
-        let config = ServerConfig {
-            tls: Some(TlsFiles {
-                certificates: tls_file(certificates),
-                key: tls_file(key),
-            }),
-            ..ServerConfig::local(Vec::new())
-        };
-        let refused = Server::bind(config).await.err();
-        assert!(
-            matches!(refused, Some(BindError::Tls(_))),
-            "{certificates} {key}: {refused:?}"
-        );
-    }
 }

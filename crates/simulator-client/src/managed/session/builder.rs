@@ -13,7 +13,7 @@ use crate::machine::control::AfterCompletion;
 use crate::managed::control::ControlStart;
 use crate::managed::endpoint::Identity;
 use crate::managed::{ConnectionPolicy, ManagedParallelSession, ManagedSessionError};
-use crate::transport::Connector;
+use crate::transport::{Connector, RootCertificates};
 
 /// Starts a managed session.
 #[derive(Debug)]
@@ -72,6 +72,13 @@ impl ManagedSessionBuilder {
     /// How long a subscription may be silent while a completed session's subscriptions are drained.
     pub fn completion_drain_timeout(mut self, timeout: std::time::Duration) -> Self {
         self.policy.completion_drain_timeout = timeout;
+        self
+    }
+
+    /// Authorities to trust beside Mozilla's, as [`ConnectionPolicy::root_certificates`]. JSON-RPC over `https` has its
+    /// own: [`RpcEndpoint::with_root_certificates`](crate::rpc::RpcEndpoint::with_root_certificates).
+    pub fn root_certificates(mut self, roots: RootCertificates) -> Self {
+        self.policy.root_certificates = roots;
         self
     }
 
