@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use simulator_api::{BacktestError, ControlSessionId, CreateBacktestSessionRequest, CreateSessionParams, SessionName};
 use simulator_archive::model::Slot;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::convert::SessionSpec;
 use crate::keys::Owner;
 use crate::lifetime::{Admission, Creation, Made, Wanted, stopped};
+use crate::places::SessionPlace;
 use crate::registry::{CreateToken, Making};
 use crate::seat::{Driver, Lease, Seat};
 use crate::state::{State, new_control_id};
@@ -196,7 +197,7 @@ struct BegunPart {
 }
 
 /// Where the session of a part learns of its place.
-type Admit = oneshot::Sender<Result<OwnedSemaphorePermit, BacktestError>>;
+type Admit = oneshot::Sender<Result<SessionPlace, BacktestError>>;
 
 /// The task of what several sessions have in common.
 struct GroupLife {
@@ -232,19 +233,19 @@ impl GroupLife {
         }
     }
 
-    async fn places(&self, count: usize, patience: Duration) -> Result<Vec<OwnedSemaphorePermit>, BacktestError> {
+    async fn places(&self, count: usize, patience: Duration) -> Result<Vec<SessionPlace>, BacktestError> {
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => Err(stopped("the server is stopping")),
             _ = self.group.seat.over() => Err(stopped("the sessions ended before they were there")),
-            places = self.state.registry.places(count, patience) => places,
+            places = self.state.places(&self.group.owner, count, patience) => places,
         }
     }
 }
 
 /// Gives each session its place, or all of them the reason why there is none. One that has ended meanwhile gives its
 /// place back.
-fn admit(admissions: Vec<Admit>, places: Result<Vec<OwnedSemaphorePermit>, BacktestError>) {
+fn admit(admissions: Vec<Admit>, places: Result<Vec<SessionPlace>, BacktestError>) {
     match places {
         Ok(places) => {
             for (admission, place) in admissions.into_iter().zip(places) {

@@ -67,6 +67,7 @@ mod metrics;
 mod names;
 mod net;
 mod outcomes;
+mod places;
 mod pubsub;
 mod ranges;
 mod registry;

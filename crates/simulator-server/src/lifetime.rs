@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, CreateBacktestSessionRequest, SessionId};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::convert::SessionSpec;
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
-use crate::registry::{CreateToken, Making, Registry};
+use crate::places::SessionPlace;
+use crate::registry::{CreateToken, Making};
 use crate::seat::{Driver, End, Lease, Seat};
 use crate::state::State;
 
@@ -35,7 +36,7 @@ pub(crate) enum Admission {
     /// It asks for one.
     Own,
     /// One of several sessions, which get their places together.
-    Shared(oneshot::Receiver<Result<OwnedSemaphorePermit, BacktestError>>),
+    Shared(oneshot::Receiver<Result<SessionPlace, BacktestError>>),
 }
 
 /// What became of a creation.
@@ -51,17 +52,18 @@ pub(crate) enum Begun {
 }
 
 impl Admission {
-    /// The place, within a time.
+    /// The place of a session of this owner, within a time.
     ///
     /// # Errors
     /// `invalidRequest` if there is none.
     pub(crate) async fn place(
         self,
-        registry: &Registry,
+        state: &State,
+        owner: &Owner,
         patience: Duration,
-    ) -> Result<OwnedSemaphorePermit, BacktestError> {
+    ) -> Result<SessionPlace, BacktestError> {
         match self {
-            Self::Own => registry.place(patience).await,
+            Self::Own => state.place(owner, patience).await,
             Self::Shared(place) => place.await.unwrap_or_else(|_| Err(stopped("the session got no place"))),
         }
     }

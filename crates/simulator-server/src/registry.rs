@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use simulator_api::{BacktestError, ControlSessionId, SessionId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use simulator_api::{ControlSessionId, SessionId};
 
 use crate::group::Group;
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::lifetime::Creation;
+use crate::places::{Places, Whose};
 use crate::seat::Seat;
 
 /// The sessions of a server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     known: Mutex<Known>,
-    places: Arc<Semaphore>,
-    max_sessions: usize,
+    /// How many may live.
+    pub(crate) places: Places,
     /// How many sessions were numbered.
     numbered: AtomicU64,
 }
@@ -67,8 +66,7 @@ impl Registry {
     pub(crate) fn new(max_sessions: usize) -> Self {
         Self {
             known: Mutex::default(),
-            places: Arc::new(Semaphore::new(max_sessions)),
-            max_sessions,
+            places: Places::new(Whose::Server, max_sessions),
             numbered: AtomicU64::new(0),
         }
     }
@@ -76,53 +74,6 @@ impl Registry {
     /// A number for the next session, by which the log can name it: its id is a secret.
     pub(crate) fn next_number(&self) -> u64 {
         self.numbered.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// A place for one more session, within a time.
-    ///
-    /// # Errors
-    /// `invalidRequest` if none became free.
-    pub(crate) async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, BacktestError> {
-        self.acquire(1, patience).await
-    }
-
-    /// Places for several sessions, all of them or none, within a time.
-    ///
-    /// # Errors
-    /// `invalidRequest` if too few became free, or there never are so many.
-    pub(crate) async fn places(
-        &self,
-        count: usize,
-        patience: Duration,
-    ) -> Result<Vec<OwnedSemaphorePermit>, BacktestError> {
-        if count > self.max_sessions {
-            return Err(BacktestError::InvalidRequest {
-                error: format!(
-                    "the range lies in {count} archives, and this server has at most {} sessions: ask for a part of it",
-                    self.max_sessions
-                ),
-            });
-        }
-        let mut all = self.acquire(count, patience).await?;
-        let others = (1..count).map_while(|_| all.split(1)).collect::<Vec<_>>();
-        Ok(others.into_iter().chain([all]).collect())
-    }
-
-    async fn acquire(&self, count: usize, patience: Duration) -> Result<OwnedSemaphorePermit, BacktestError> {
-        let permits = u32::try_from(count).unwrap_or(u32::MAX);
-        if let Ok(places) = Arc::clone(&self.places).try_acquire_many_owned(permits) {
-            return Ok(places);
-        }
-        let waiting = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_many_owned(permits)).await;
-        waiting
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| BacktestError::InvalidRequest {
-                error: format!(
-                    "all {} sessions of this server are in use; try again later, or set capacityWaitTimeoutSecs",
-                    self.max_sessions
-                ),
-            })
     }
 
     /// Makes a session known.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use simulator_api::{BacktestError, ControlSessionId, SessionId};
 use simulator_archive::model::Slot;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use crate::launch::{Launch, launch};
 use crate::lifetime::{Admission, Wanted};
 use crate::metrics::{Metrics, Refusal};
 use crate::names::Names;
+use crate::places::SessionPlace;
 use crate::pubsub::{Channel, DataPool, Ended};
 use crate::registry::Registry;
 use crate::usage::{SessionMeter, Usage};
@@ -62,9 +64,7 @@ impl State {
             .archives
             .covering(&spec.range)
             .ok_or_else(|| self.not_held(&spec.range))?;
-        let place = admission.place(&self.registry, spec.capacity_wait).await;
-        let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
-        let meter = self.session_meter(&wanted.owner, spec.capacity_wait).await?;
+        let place = admission.place(self, &wanted.owner, spec.capacity_wait).await?;
         let keyframe = self
             .archives
             .keyframe(archive, *spec.range.start())
@@ -84,8 +84,8 @@ impl State {
             commands,
             past: None,
             keeping: unfinished.keeping(),
-            place,
-            meter,
+            meter: self.session_meter(&wanted.owner, place.key),
+            place: place.server,
             data_pool: &self.data_pool,
         });
         let session = session.await?;
@@ -102,16 +102,36 @@ impl State {
         !self.restored.load(Ordering::Relaxed)
     }
 
-    /// A place among the sessions of an owner, and what counts the session's use.
-    pub(crate) async fn session_meter(
+    /// A place for one more session of an owner, within a time.
+    ///
+    /// # Errors
+    /// As [`State::places`].
+    pub(crate) async fn place(&self, owner: &Owner, patience: Duration) -> Result<SessionPlace, BacktestError> {
+        let mut places = self.places(owner, 1, patience).await?;
+        Ok(places.pop().expect("as many places were taken as were wanted"))
+    }
+
+    /// Places for several sessions of an owner, all of them or none, within a time.
+    ///
+    /// # Errors
+    /// `invalidRequest` if too few became free at the server or among those of the key, or there never are so many.
+    pub(crate) async fn places(
         &self,
         owner: &Owner,
+        count: usize,
         patience: Duration,
-    ) -> Result<Arc<SessionMeter>, BacktestError> {
-        let meter = self.usage.meter(owner);
-        let place = meter.session_place(patience).await;
-        let place = place.inspect_err(|_| self.metrics.refused(Refusal::Sessions))?;
-        Ok(SessionMeter::new(meter, Arc::clone(&self.metrics), place))
+    ) -> Result<Vec<SessionPlace>, BacktestError> {
+        let key = self.usage.meter(owner);
+        let places = SessionPlace::take(&self.registry.places, &key.sessions, count, patience).await;
+        places.map_err(|error| {
+            self.metrics.refused(Refusal::Sessions);
+            error.into()
+        })
+    }
+
+    /// What counts the use of a session of this owner, which has a place among those of the key.
+    pub(crate) fn session_meter(&self, owner: &Owner, place: OwnedSemaphorePermit) -> Arc<SessionMeter> {
+        SessionMeter::new(self.usage.meter(owner), Arc::clone(&self.metrics), place)
     }
 
     /// Has a session execute nothing more, and waits until what it has found out has been read, or its disconnect time

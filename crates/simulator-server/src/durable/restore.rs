@@ -220,10 +220,8 @@ impl State {
         let Remains { spec, birth, .. } = remains;
         let archive = self.archives.called(birth.archive);
         let archive = archive.ok_or(RestoreError::NoArchive(birth.archive))?;
-        let place = self.registry.place(spec.disconnect).await;
+        let place = self.place(&birth.owner, spec.disconnect).await;
         let place = place.map_err(RestoreError::NoPlace)?;
-        let meter = self.session_meter(&birth.owner, spec.disconnect).await;
-        let meter = meter.map_err(RestoreError::NoPlace)?;
         let _turn = match &self.durability {
             Some(durability) => durability.turns.acquire().await.ok(),
             None => None,
@@ -246,8 +244,8 @@ impl State {
             commands: remains.commands,
             past: Some(remains.past),
             keeping: remains.keeping,
-            place,
-            meter,
+            meter: self.session_meter(&birth.owner, place.key),
+            place: place.server,
             data_pool: &self.data_pool,
         });
         launched.await.map_err(RestoreError::Failed)

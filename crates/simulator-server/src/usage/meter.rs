@@ -3,19 +3,20 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use simulator_api::BacktestError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::counts::{Counters, Counts};
 use crate::keys::KeyLimits;
+use crate::places::{Places, Whose};
 
 /// One key's counters and places.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) counters: Counters,
     limits: OwnLimits,
-    sessions: Arc<Semaphore>,
+    /// How many of its sessions may live.
+    pub(crate) sessions: Places,
     connections: Arc<Semaphore>,
     living: Mutex<Living>,
 }
@@ -49,12 +50,12 @@ impl OwnLimits {
 
 impl Meter {
     pub(super) fn new(limits: OwnLimits) -> Self {
-        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        let connections = limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
             counters: Counters::default(),
             limits,
-            sessions: places(limits.sessions),
-            connections: places(limits.connections),
+            sessions: Places::new(Whose::Key, limits.sessions),
+            connections: Arc::new(Semaphore::new(connections)),
             living: Mutex::new(Living {
                 sessions: 0,
                 since: Instant::now(),
@@ -65,23 +66,6 @@ impl Meter {
 
     pub(crate) fn limits(&self) -> OwnLimits {
         self.limits
-    }
-
-    /// A place for one more session of the key, within a time.
-    ///
-    /// # Errors
-    /// `invalidRequest` if none became free.
-    pub(crate) async fn session_place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, BacktestError> {
-        let place = timeout(patience, Arc::clone(&self.sessions).acquire_owned()).await;
-        place
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| BacktestError::InvalidRequest {
-                error: format!(
-                    "all {} sessions of this API key are in use; close one, or set capacityWaitTimeoutSecs",
-                    self.limits.sessions
-                ),
-            })
     }
 
     /// A place for one more connection of the key, if there is one.
@@ -177,17 +161,9 @@ mod tests {
         assert_eq!(taken.sum::<u64>(), 5);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn places_are_given_back() {
+    #[test]
+    fn places_of_connections_are_given_back() {
         let meter = meter();
-        let place = meter.session_place(Duration::ZERO).await.unwrap();
-        let refused = meter.session_place(Duration::from_secs(5)).await.unwrap_err();
-        assert!(
-            refused.to_string().contains("all 1 sessions of this API key"),
-            "{refused}"
-        );
-        drop(place);
-        assert!(meter.session_place(Duration::ZERO).await.is_ok());
         let connection = meter.connection_place().unwrap();
         assert!(meter.connection_place().is_none());
         assert_eq!(meter.connections_now(), 1);

@@ -211,6 +211,13 @@ mod tests {
 
     use super::super::meter::OwnLimits;
     use super::*;
+    use crate::places::{Places, SessionPlace, Whose};
+
+    async fn place(meter: &Meter) -> Option<SessionPlace> {
+        let server = Places::new(Whose::Server, 1);
+        let places = SessionPlace::take(&server, &meter.sessions, 1, Duration::ZERO).await;
+        places.ok()?.pop()
+    }
 
     async fn session() -> Arc<SessionMeter> {
         let meter = Arc::new(Meter::new(OwnLimits {
@@ -218,7 +225,7 @@ mod tests {
             connections: 1,
             message_bytes: 1,
         }));
-        let place = meter.session_place(Duration::ZERO).await.unwrap();
+        let place = place(&meter).await.unwrap().key;
         SessionMeter::new(meter, Arc::default(), place)
     }
 
@@ -243,6 +250,7 @@ mod tests {
     async fn an_end_is_told_once_and_gives_the_place_back() {
         let session = session().await;
         session.begin_again();
+        assert!(place(session.key()).await.is_none());
         let end = session.end_on_drop();
         session.completed();
         session.failed();
@@ -253,7 +261,7 @@ mod tests {
             (counts.started, counts.completed, counts.failed, counts.slots),
             (0, 1, 0, 0)
         );
-        assert!(session.key().session_place(Duration::ZERO).await.is_ok());
+        assert!(place(session.key()).await.is_some());
         assert_eq!(session.key().sessions_now(), 0);
     }
 }

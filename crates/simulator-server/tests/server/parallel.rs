@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simulator_archive::import::{ImportOptions, ledger};
 use simulator_client::{BacktestClient, CreateSession};
-use simulator_server::{ApiKey, ServerConfig};
+use simulator_server::{ApiKey, KeyLimits, ServerConfig};
 use simulator_testkit::ledger::{LedgerOptions, generate};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
@@ -553,7 +553,11 @@ async fn places_are_had_for_all_or_for_none() {
     let mut other = server.connect().await;
     other.create(single.clone()).await;
     let mut control = server.connect().await;
-    assert!(control.create_fails(both()).await.contains("all 2 sessions"));
+    let refused = control.create_fails(both()).await;
+    assert!(
+        refused.contains("of the 2 sessions of this server fewer than 2 are free"),
+        "{refused}"
+    );
     // Nothing is held by what was refused.
     let mut third = server.connect().await;
     third.create(single.clone()).await;
@@ -583,6 +587,57 @@ async fn places_are_had_for_all_or_for_none() {
     );
     drop(control);
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn places_among_those_of_the_key_are_had_for_all_or_for_none() {
+    let archives = Neighbours::import(2).await;
+    let key = |name: &str, sessions| {
+        let limits = KeyLimits {
+            sessions: Some(sessions),
+            ..KeyLimits::default()
+        };
+        ApiKey::new(name, name).with_limits(limits)
+    };
+    let config = ServerConfig {
+        keys: vec![key("one", 1), key("two", 2)],
+        ..archives.config()
+    };
+    let server = Running::start(config).await;
+    let connect = async |key| Control::connect(server.address, Some(key)).await.unwrap();
+    let mut control = connect("one").await;
+    let error = control.create_fails(both()).await;
+    assert!(error.contains("this API key has at most 1 sessions"), "{error}");
+
+    let mut control = connect("two").await;
+    let mut other = connect("two").await;
+    let single = json!({"startSlot": 1000, "endSlot": 1005, "disconnectTimeoutSecs": 0});
+    other.create(single.clone()).await;
+    let error = control.create_fails(both()).await;
+    assert!(
+        error.contains("of the 2 sessions of this API key fewer than 2 are free"),
+        "{error}"
+    );
+    // No part was made, and nothing is held.
+    assert_eq!(started(&server, "two").await, 1);
+    let mut third = connect("two").await;
+    third.create(single).await;
+    drop(third);
+    let patient = with(both(), &json!({"capacityWaitTimeoutSecs": 600}));
+    control.send("createBacktestSession", patient).await;
+    assert_eq!(control.next().await["method"], "status");
+    drop(other);
+    assert_eq!(control.next().await["method"], "sessionCreated");
+    drop(control);
+    server.stopped().await;
+}
+
+/// How many sessions of a key have begun.
+async fn started(server: &Running, key: &str) -> u64 {
+    let request = reqwest::Client::new().get(format!("http://{}/usage", server.address));
+    let usage = request.header("X-API-Key", key).send().await.unwrap();
+    let usage: Value = serde_json::from_str(&usage.text().await.unwrap()).unwrap();
+    usage["sessions"]["started"].as_u64().unwrap()
 }
 
 #[tokio::test]
