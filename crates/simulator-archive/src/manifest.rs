@@ -9,7 +9,7 @@ use crate::model::Slot;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
-    /// The version of the format, [`crate::FORMAT_VERSION`].
+    /// The version of the format: 2 with [`state_index`](Self::state_index), else 1.
     pub format_version: u32,
     /// The genesis hash of the cluster in base58, where it is known.
     pub genesis_hash: Option<String>,
@@ -40,9 +40,27 @@ pub struct Manifest {
     pub keyframes: Vec<Slot>,
     /// What the archive was made from, one entry for each import.
     pub sources: Vec<Source>,
-    /// Every other object of the archive: block segments in slot order, then the keyframes' segments in order of
-    /// slot and address.
+    /// How the accounts developed, where that has been added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_index: Option<StateIndex>,
+    /// Every other object of the archive, in the order of [`SegmentKind`]: those of blocks, deltas and contexts in slot
+    /// order, those of keyframes in order of slot and address.
     pub segments: Vec<Segment>,
+}
+
+/// How the accounts developed from the first keyframe on: what a replay of the archive has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StateIndex {
+    /// What replayed it. Contexts of inner keyframes are this engine's own.
+    pub engine: String,
+    /// The least number of slots from one keyframe to the next.
+    pub interval: u64,
+    /// The slots of the inner keyframes, ascending: each is the state just before the block of that slot, as what differs
+    /// from the first of [`Manifest::keyframes`].
+    pub keyframes: Vec<Slot>,
+    /// How many changes the slots' deltas hold.
+    pub changes: u64,
 }
 
 /// What the absence of an account from a keyframe means.
@@ -223,13 +241,13 @@ pub struct Segment {
     pub name: String,
     /// What it holds.
     pub kind: SegmentKind,
-    /// The slot of its first block, or that of its keyframe.
+    /// The slot of its first block, delta or context, or that of its keyframe.
     pub first_slot: Slot,
-    /// The slot of its last block, or that of its keyframe.
+    /// The slot of its last block, delta or context, or that of its keyframe.
     pub last_slot: Slot,
-    /// Number of frames: one for each block, or one for each chunk of accounts.
+    /// Number of frames: one for each block or context, or one for each chunk of accounts or changes.
     pub frames: u32,
-    /// Number of transactions or accounts.
+    /// Number of transactions, accounts, changes or contexts.
     pub records: u64,
     /// Size in bytes.
     pub size: u64,
@@ -240,13 +258,19 @@ pub struct Segment {
 }
 
 /// What a segment holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SegmentKind {
     /// Blocks, one a frame, in slot order.
     Blocks,
     /// Accounts of a keyframe, in order of address.
     Accounts,
+    /// What each slot changed, in one frame or more, in slot order.
+    Deltas,
+    /// What differs at an inner keyframe from the first keyframe, in order of address.
+    Differences,
+    /// What a replay knows at inner keyframes beside the accounts, one frame each, in slot order.
+    Contexts,
 }
 
 impl Manifest {
@@ -270,16 +294,32 @@ impl Manifest {
 
     /// The block segments, in slot order.
     pub fn block_segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.kind == SegmentKind::Blocks)
+        self.segments_of(SegmentKind::Blocks)
     }
 
     /// The segments of the keyframe at `slot`, in order of address.
     pub fn keyframe_segments(&self, slot: Slot) -> impl Iterator<Item = &Segment> {
-        self.segments
-            .iter()
-            .filter(move |segment| segment.kind == SegmentKind::Accounts && segment.first_slot == slot)
+        self.segments_of(SegmentKind::Accounts)
+            .filter(move |segment| segment.first_slot == slot)
+    }
+
+    /// The segments of one kind, in order.
+    pub fn segments_of(&self, kind: SegmentKind) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(move |segment| segment.kind == kind)
+    }
+
+    /// The segments of the inner keyframe at `slot`, in order of address.
+    pub(crate) fn difference_segments(&self, slot: Slot) -> impl Iterator<Item = &Segment> {
+        self.segments_of(SegmentKind::Differences)
+            .filter(move |segment| segment.first_slot == slot)
+    }
+
+    /// The version of the format that the contents need.
+    pub(crate) fn needed_version(&self) -> u32 {
+        match self.state_index {
+            None => 1,
+            Some(_) => 2,
+        }
     }
 
     /// The canonical form: compact JSON, fields in the order of declaration.

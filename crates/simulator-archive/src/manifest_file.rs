@@ -9,6 +9,7 @@ use crate::digest::{ArchiveDigest, Digest};
 use crate::error::{ArchiveError, ManifestError};
 use crate::location::Location;
 use crate::manifest::{Manifest, Segment, SegmentKind};
+use crate::model::Slot;
 use crate::segment::{io_error, tail_offset};
 
 /// The most bytes that a manifest can have: enough for hundreds of thousands of segments.
@@ -65,25 +66,65 @@ pub(crate) async fn write(location: &Location, manifest: &Manifest) -> Result<()
     Ok(())
 }
 
+/// What the name of a segment in slot order starts with.
+pub(crate) fn stream_prefix(kind: SegmentKind, first_slot: Slot) -> String {
+    format!("{}-{first_slot:012}", kind_name(kind))
+}
+
+/// What the name of a segment of a keyframe starts with.
+pub(crate) fn keyframe_prefix(kind: SegmentKind, slot: Slot, part: u32) -> String {
+    format!("{}-{slot:012}-{part:05}", kind_name(kind))
+}
+
+const KINDS: [SegmentKind; 5] = [
+    SegmentKind::Blocks,
+    SegmentKind::Accounts,
+    SegmentKind::Deltas,
+    SegmentKind::Differences,
+    SegmentKind::Contexts,
+];
+
+fn kind_name(kind: SegmentKind) -> &'static str {
+    match kind {
+        SegmentKind::Blocks => "blocks",
+        SegmentKind::Accounts => "accounts",
+        SegmentKind::Deltas => "deltas",
+        SegmentKind::Differences => "differences",
+        SegmentKind::Contexts => "contexts",
+    }
+}
+
+/// Whether segments of the kind belong to one keyframe each.
+fn is_of_keyframe(kind: SegmentKind) -> bool {
+    matches!(kind, SegmentKind::Accounts | SegmentKind::Differences)
+}
+
 /// Whether an object is called as segments are.
 pub(crate) fn is_segment_name(name: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     name.strip_suffix(".seg").is_some_and(|stem| {
-        (stem.starts_with("blocks-") || stem.starts_with("accounts-")) && stem.bytes().all(is_plain)
+        let kind = stem.split_once('-').map(|(kind, _)| kind);
+        KINDS.iter().any(|known| Some(kind_name(*known)) == kind) && stem.bytes().all(is_plain)
     })
 }
 
-/// Whether a name has just the form that the writer gives: kind, slot, for accounts the number of the part, and the
+/// Whether a name has just the form that the writer gives: kind, slot, for keyframes the number of the part, and the
 /// beginning of the digest. What has another form is not ours to remove.
 pub(crate) fn is_written_name(name: &str) -> bool {
     let is_number = |text: &str, len| text.len() >= len && text.bytes().all(|b| b.is_ascii_digit());
     let is_digest = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_kind = |name: &str, of_keyframe| {
+        let known = KINDS.iter().find(|known| kind_name(**known) == name);
+        known.is_some_and(|known| is_of_keyframe(*known) == of_keyframe)
+    };
     let Some(stem) = name.strip_suffix(".seg") else {
         return false;
     };
     match stem.split('-').collect::<Vec<_>>()[..] {
-        ["blocks", slot, digest] => is_number(slot, 12) && is_digest(digest),
-        ["accounts", slot, part, digest] => is_number(slot, 12) && is_number(part, 5) && is_digest(digest),
+        [kind, slot, digest] => is_kind(kind, false) && is_number(slot, 12) && is_digest(digest),
+        [kind, slot, part, digest] => {
+            is_kind(kind, true) && is_number(slot, 12) && is_number(part, 5) && is_digest(digest)
+        }
         _ => false,
     }
 }
@@ -138,7 +179,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
             });
         }
     }
-    match totals_fit(manifest) && keyframes_fit(manifest) {
+    match totals_fit(manifest) && keyframes_fit(manifest) && index_fits(manifest) {
         true => Ok(()),
         false => Err(ManifestError::Totals),
     }
@@ -151,9 +192,9 @@ fn check_segment(segment: &Segment) -> Result<(), ManifestError> {
         });
     }
     let is_whole = tail_offset(segment.size, segment.frames).is_some() && segment.frames > 0;
-    let is_ordered = match segment.kind {
-        SegmentKind::Blocks => segment.first_slot <= segment.last_slot,
-        SegmentKind::Accounts => segment.first_slot == segment.last_slot,
+    let is_ordered = match is_of_keyframe(segment.kind) {
+        false => segment.first_slot <= segment.last_slot,
+        true => segment.first_slot == segment.last_slot,
     };
     match is_whole && is_ordered {
         true => Ok(()),
@@ -164,11 +205,12 @@ fn check_segment(segment: &Segment) -> Result<(), ManifestError> {
 }
 
 fn follows(before: &Segment, after: &Segment) -> bool {
-    match (before.kind, after.kind) {
-        (SegmentKind::Blocks, SegmentKind::Blocks) => before.last_slot < after.first_slot,
-        (SegmentKind::Blocks, SegmentKind::Accounts) => true,
-        (SegmentKind::Accounts, SegmentKind::Accounts) => before.first_slot <= after.first_slot,
-        (SegmentKind::Accounts, SegmentKind::Blocks) => false,
+    if before.kind != after.kind {
+        return before.kind < after.kind;
+    }
+    match is_of_keyframe(after.kind) {
+        false => before.last_slot < after.first_slot,
+        true => before.first_slot <= after.first_slot,
     }
 }
 
@@ -189,8 +231,29 @@ fn totals_fit(manifest: &Manifest) -> bool {
 
 fn keyframes_fit(manifest: &Manifest) -> bool {
     let keyframes = &manifest.keyframes;
-    let is_known = |segment: &Segment| segment.kind == SegmentKind::Blocks || keyframes.contains(&segment.first_slot);
-    keyframes.windows(2).all(|pair| pair[0] < pair[1])
+    let mut segments = manifest.segments_of(SegmentKind::Accounts);
+    keyframes.is_sorted_by(|one, next| one < next)
         && keyframes.first().is_some_and(|first| *first <= manifest.first_slot)
-        && manifest.segments.iter().all(is_known)
+        && segments.all(|segment| keyframes.contains(&segment.first_slot))
+}
+
+/// An index is of the version that has one, and holds as many records as it says.
+fn index_fits(manifest: &Manifest) -> bool {
+    let sum = |kind| {
+        let mut records = manifest.segments_of(kind).map(|segment| segment.records);
+        records.try_fold(0, u64::checked_add)
+    };
+    let Some(index) = &manifest.state_index else {
+        let mut segments = manifest.segments.iter();
+        return manifest.format_version == 1 && segments.all(|segment| segment.kind <= SegmentKind::Accounts);
+    };
+    let keyframes = &index.keyframes;
+    let is_inner = |slot: &Slot| *slot > manifest.first_slot && *slot <= manifest.last_slot;
+    let is_known = |segment: &Segment| keyframes.contains(&segment.first_slot);
+    manifest.format_version == 2
+        && keyframes.is_sorted_by(|one, next| one < next)
+        && keyframes.iter().all(is_inner)
+        && manifest.segments_of(SegmentKind::Differences).all(is_known)
+        && sum(SegmentKind::Contexts) == Some(keyframes.len() as u64)
+        && sum(SegmentKind::Deltas) == Some(index.changes)
 }

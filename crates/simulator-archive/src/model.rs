@@ -186,3 +186,34 @@ pub struct Account {
     /// The account's data.
     pub data: Bytes,
 }
+
+/// What one slot changed, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotDelta {
+    /// The slot.
+    pub slot: Slot,
+    /// Each state that an account took on. One account may be there several times.
+    pub changes: Vec<Change>,
+}
+
+/// One account that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What changed it.
+    pub writer: Writer,
+    /// The account's address.
+    pub address: Pubkey,
+    /// Its state from then on; none if it ceased to exist.
+    pub account: Option<Account>,
+}
+
+/// What changed an account. Ordered as things happen in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Writer {
+    /// The runtime, before the first transaction: sysvars, a new epoch, staking rewards.
+    SlotStart,
+    /// The transaction of this index in the block.
+    Transaction(u32),
+    /// The runtime, after the last transaction: fees, sysvars, the incinerator.
+    SlotEnd,
+}

@@ -4,9 +4,9 @@ use crate::digest::Digest;
 use crate::error::{ArchiveError, ManifestError};
 use crate::manifest::{Coverage, Segment, SegmentKind};
 use crate::manifest_file;
-use crate::model::Slot;
+use crate::model::{Account, Slot};
 use crate::reader::Archive;
-use crate::segment::{AccountRecords, Frame, SegmentReader, decode_block_frame};
+use crate::segment::{Frame, SegmentReader, SortedRecords, decode_block_frame, decode_changes_frame};
 
 /// What has been verified so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,10 @@ pub struct VerifyProgress {
     pub blocks: u64,
     /// Transactions that decode.
     pub transactions: u64,
-    /// Accounts that decode.
+    /// Accounts that decode, of all keyframes.
     pub accounts: u64,
+    /// Changes of accounts that decode, of all deltas.
+    pub changes: u64,
 }
 
 /// The result of verifying an archive.
@@ -49,13 +51,14 @@ pub async fn verify(archive: &Archive, progress: impl FnMut(VerifyProgress) + Se
         blocks: BlockChecks::default(),
     };
     let mut problems: Vec<_> = verifier.manifest().await.err().into_iter().collect();
-    let mut accounts = AccountRecords::default();
-    let mut keyframe = None;
+    let mut records = SortedRecords::default();
+    let mut before = None;
     for segment in &archive.manifest().segments {
-        if segment.kind == SegmentKind::Accounts && keyframe.replace(segment.first_slot) != Some(segment.first_slot) {
-            accounts = AccountRecords::default();
+        let part_of = (segment.kind, segment.first_slot);
+        if before.replace(part_of) != Some(part_of) {
+            records = SortedRecords::default();
         }
-        problems.extend(verifier.segment(segment, &mut accounts).await.err());
+        problems.extend(verifier.segment(segment, &mut records).await.err());
     }
     if problems.is_empty() {
         problems.extend(verifier.totals().err());
@@ -98,7 +101,7 @@ impl<P: FnMut(VerifyProgress) + Send> Verifier<'_, P> {
     }
 
     /// Head, frames, index and footer follow each other without holes, so that together they are the whole object.
-    async fn segment(&mut self, segment: &Segment, accounts: &mut AccountRecords) -> Result<(), ArchiveError> {
+    async fn segment(&mut self, segment: &Segment, records: &mut SortedRecords) -> Result<(), ArchiveError> {
         let mut reader = SegmentReader::open(self.archive.location(), segment).await?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(reader.head());
@@ -107,7 +110,11 @@ impl<P: FnMut(VerifyProgress) + Send> Verifier<'_, P> {
             self.read.bytes += frame.stored.len() as u64;
             match segment.kind {
                 SegmentKind::Blocks => self.block(&frame)?,
-                SegmentKind::Accounts => self.accounts(frame, accounts)?,
+                SegmentKind::Accounts => self.accounts(frame, records)?,
+                SegmentKind::Deltas => self.read.changes += decode_changes_frame(&frame)?.len() as u64,
+                SegmentKind::Differences => self.differences(frame, records)?,
+                // What it says is the engine's business.
+                SegmentKind::Contexts => drop(frame.decompress()?),
             }
             (self.progress)(self.read);
         }
@@ -137,9 +144,17 @@ impl<P: FnMut(VerifyProgress) + Send> Verifier<'_, P> {
         Ok(())
     }
 
-    fn accounts(&mut self, frame: Frame, accounts: &mut AccountRecords) -> Result<(), ArchiveError> {
-        accounts.start(frame)?;
-        while accounts.next()?.is_some() {
+    fn accounts(&mut self, frame: Frame, records: &mut SortedRecords) -> Result<(), ArchiveError> {
+        records.start(frame)?;
+        while records.next::<Account>()?.is_some() {
+            self.read.accounts += 1;
+        }
+        Ok(())
+    }
+
+    fn differences(&mut self, frame: Frame, records: &mut SortedRecords) -> Result<(), ArchiveError> {
+        records.start(frame)?;
+        while records.next::<Option<Account>>()?.is_some() {
             self.read.accounts += 1;
         }
         Ok(())

@@ -11,6 +11,9 @@ use crate::manifest::SegmentKind;
 /// The first bytes of a segment. The first is no ASCII, the last are changed by programs that translate line ends.
 pub(crate) const HEAD_MAGIC: [u8; 8] = *b"\x89SIMSG\r\n";
 
+/// The version of this layout, in the head and the footer.
+const SEGMENT_VERSION: u32 = 1;
+
 /// The last bytes of a segment.
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"SIMSGEND";
 
@@ -26,7 +29,7 @@ pub(crate) const FOOTER_SIZE: u64 = 8 + 4 + 4 + 8 + 8;
 /// One frame of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The block's slot, or the first eight bytes of the first account's address as a big-endian number.
+    /// The slot of the block, delta or context, or the first eight bytes of the first address as a big-endian number.
     pub(crate) key: u64,
     /// Where the frame starts in the object.
     pub(crate) offset: u64,
@@ -34,7 +37,7 @@ pub(crate) struct Entry {
     pub(crate) stored: u32,
     /// Its size when decompressed.
     pub(crate) size: u32,
-    /// Number of transactions or accounts.
+    /// Number of transactions, accounts, changes or contexts.
     pub(crate) records: u32,
     /// BLAKE3 of the frame as stored.
     pub(crate) digest: Digest,
@@ -69,7 +72,7 @@ impl Entry {
 pub(crate) fn encode_head(kind: SegmentKind) -> Vec<u8> {
     let mut to = Encoder::default();
     to.raw(&HEAD_MAGIC);
-    to.u32(crate::FORMAT_VERSION);
+    to.u32(SEGMENT_VERSION);
     to.u32(kind_tag(kind));
     to.into_bytes()
 }
@@ -102,7 +105,7 @@ pub(crate) fn encode_tail(offset: u64, entries: &[Entry]) -> Vec<u8> {
     }
     to.u64(offset);
     to.u32(entries.len() as u32);
-    to.u32(crate::FORMAT_VERSION);
+    to.u32(SEGMENT_VERSION);
     to.u64(entries.iter().map(|entry| u64::from(entry.records)).sum());
     to.raw(&FOOTER_MAGIC);
     to.into_bytes()
@@ -122,7 +125,7 @@ pub(crate) fn decode_tail(tail: Bytes, offset: u64, frames: u32, records: u64) -
         .collect::<Result<Vec<_>, _>>()?;
     let footer = (from.u64()?, from.u32()?, from.u32()?, from.u64()?, from.array()?);
     from.finish()?;
-    let fits = footer == (offset, frames, crate::FORMAT_VERSION, records, FOOTER_MAGIC);
+    let fits = footer == (offset, frames, SEGMENT_VERSION, records, FOOTER_MAGIC);
     let sum: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
     match fits && sum == records && are_contiguous(&entries, offset) {
         true => Ok(entries),
@@ -143,7 +146,7 @@ fn are_contiguous(entries: &[Entry], end: u64) -> bool {
 }
 
 fn check_version(object: &Path, found: u32) -> Result<(), ArchiveError> {
-    let supported = crate::FORMAT_VERSION;
+    let supported = SEGMENT_VERSION;
     match found > supported {
         true => Err(ArchiveError::NewerFormat {
             object: object.clone(),
@@ -163,5 +166,8 @@ fn kind_tag(kind: SegmentKind) -> u32 {
     match kind {
         SegmentKind::Blocks => 1,
         SegmentKind::Accounts => 2,
+        SegmentKind::Deltas => 3,
+        SegmentKind::Differences => 4,
+        SegmentKind::Contexts => 5,
     }
 }

@@ -1,4 +1,4 @@
-//! Segments: building one, reading one, and the records in its frames (`docs/archive.md`, sections 3 to 5).
+//! Segments: building one, reading one, and the records in its frames (`docs/archive.md`, sections 3 to 6).
 
 mod builder;
 mod format;
@@ -9,4 +9,4 @@ mod records;
 pub(crate) use builder::SegmentBuilder;
 pub(crate) use format::tail_offset;
 pub(crate) use reader::{Frame, SegmentReader, io_error};
-pub(crate) use records::{AccountRecords, address_key, decode_block_frame};
+pub(crate) use records::{SortedRecords, State, address_key, decode_block_frame, decode_changes_frame};

@@ -200,14 +200,16 @@ fn index_error(object: &Path, offset: u64) -> ArchiveError {
     }
 }
 
-/// Keys ascend, and those of blocks are the slots that the manifest says.
+/// Keys ascend, and those that are slots are the ones that the manifest says. Only deltas and chunks of accounts may
+/// share one.
 fn keys_fit(entries: &[Entry], segment: &Segment) -> bool {
     let ends = entries.first().zip(entries.last());
+    let has_slots = ends.is_some_and(|(first, last)| (first.key, last.key) == (segment.first_slot, segment.last_slot));
+    let ascend = entries.windows(2).all(|pair| pair[0].key <= pair[1].key);
+    let ascend_strictly = entries.windows(2).all(|pair| pair[0].key < pair[1].key);
     match segment.kind {
-        SegmentKind::Blocks => {
-            entries.windows(2).all(|pair| pair[0].key < pair[1].key)
-                && ends.is_some_and(|(first, last)| (first.key, last.key) == (segment.first_slot, segment.last_slot))
-        }
-        SegmentKind::Accounts => entries.windows(2).all(|pair| pair[0].key <= pair[1].key),
+        SegmentKind::Blocks | SegmentKind::Contexts => has_slots && ascend_strictly,
+        SegmentKind::Deltas => has_slots && ascend,
+        SegmentKind::Accounts | SegmentKind::Differences => ascend,
     }
 }

@@ -3,9 +3,9 @@
 use solana_pubkey::Pubkey;
 
 use super::reader::Frame;
-use crate::codec::{Decoder, decode_account, decode_block};
+use crate::codec::{DecodeError, Decoder, decode_account, decode_block, decode_change, decode_difference};
 use crate::error::{ArchiveError, MalformedError};
-use crate::model::{Account, Block};
+use crate::model::{Account, Block, Change};
 
 /// The block in a frame of a block segment.
 pub(crate) fn decode_block_frame(frame: &Frame) -> Result<Block, ArchiveError> {
@@ -17,9 +17,40 @@ pub(crate) fn decode_block_frame(frame: &Frame) -> Result<Block, ArchiveError> {
     }
 }
 
-/// The accounts in the frames of a keyframe, one frame after the other.
+/// The changes in a frame of a delta segment.
+pub(crate) fn decode_changes_frame(frame: &Frame) -> Result<Vec<Change>, ArchiveError> {
+    let malformed = |source| frame.malformed(source);
+    let mut from = Decoder::new(frame.decompress()?);
+    let changes = (0..frame.entry.records).map(|_| decode_change(&mut from));
+    let changes = changes.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+    from.finish().map_err(malformed)?;
+    match changes.windows(2).all(|pair| pair[0].writer <= pair[1].writer) {
+        true => Ok(changes),
+        false => Err(frame.malformed(MalformedError::Records)),
+    }
+}
+
+/// What stands at an address.
+pub(crate) trait State: Sized {
+    /// Takes an address and its state.
+    fn decode(from: &mut Decoder) -> Result<(Pubkey, Self), DecodeError>;
+}
+
+impl State for Account {
+    fn decode(from: &mut Decoder) -> Result<(Pubkey, Self), DecodeError> {
+        decode_account(from)
+    }
+}
+
+impl State for Option<Account> {
+    fn decode(from: &mut Decoder) -> Result<(Pubkey, Self), DecodeError> {
+        decode_difference(from)
+    }
+}
+
+/// The records in the frames of a keyframe, one frame after the other.
 #[derive(Debug, Default)]
-pub(crate) struct AccountRecords {
+pub(crate) struct SortedRecords {
     current: Option<Chunk>,
     last: Option<Pubkey>,
 }
@@ -31,8 +62,8 @@ struct Chunk {
     left: u32,
 }
 
-impl AccountRecords {
-    /// Goes on with the accounts of the next frame. Those of the frame before it have all been taken.
+impl SortedRecords {
+    /// Goes on with the records of the next frame. Those of the frame before it have all been taken.
     pub(crate) fn start(&mut self, frame: Frame) -> Result<(), ArchiveError> {
         let decoder = Decoder::new(frame.decompress()?);
         let left = frame.entry.records;
@@ -40,15 +71,15 @@ impl AccountRecords {
         Ok(())
     }
 
-    /// The next account of the frame, or `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<(Pubkey, Account)>, ArchiveError> {
+    /// The next record of the frame, or `None` after the last.
+    pub(crate) fn next<S: State>(&mut self) -> Result<Option<(Pubkey, S)>, ArchiveError> {
         let Some(chunk) = &mut self.current else {
             return Ok(None);
         };
         if chunk.left == 0 {
             return self.end();
         }
-        let (address, account) = decode_account(&mut chunk.decoder).map_err(|e| chunk.frame.malformed(e))?;
+        let (address, state) = S::decode(&mut chunk.decoder).map_err(|e| chunk.frame.malformed(e))?;
         let is_first = chunk.left == chunk.frame.entry.records;
         let fits_key = !is_first || address_key(&address) == chunk.frame.entry.key;
         if !fits_key || self.last.is_some_and(|last| last >= address) {
@@ -56,7 +87,7 @@ impl AccountRecords {
         }
         chunk.left -= 1;
         self.last = Some(address);
-        Ok(Some((address, account)))
+        Ok(Some((address, state)))
     }
 
     fn end<T>(&mut self) -> Result<Option<T>, ArchiveError> {
@@ -71,7 +102,7 @@ impl AccountRecords {
     }
 }
 
-/// The key of a chunk of accounts that starts with this address: its first eight bytes, which order as addresses do.
+/// The key of a chunk that starts with this address: its first eight bytes, which order as addresses do.
 pub(crate) fn address_key(address: &Pubkey) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *address.as_array();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])

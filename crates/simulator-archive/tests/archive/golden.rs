@@ -202,7 +202,7 @@ async fn a_newer_version_is_told_from_damage() {
             error,
             ArchiveError::NewerFormat {
                 found: 7,
-                supported: 1,
+                supported: 2,
                 ..
             }
         ),

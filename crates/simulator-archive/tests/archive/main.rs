@@ -7,6 +7,7 @@ mod encodings;
 mod faults;
 mod golden;
 mod import;
+mod index;
 mod real;
 mod resume;
 mod round_trip;

@@ -1,18 +1,21 @@
 //! Writing an archive.
 
-use std::collections::BTreeSet;
+mod index;
+mod objects;
+mod sorted;
 
-use object_store::ObjectStoreExt;
 use solana_pubkey::Pubkey;
 
-use crate::codec::{Encoder, encode_account, encode_block};
+use crate::codec::{encode_account, encode_block};
 use crate::error::{ArchiveError, WriteError};
-use crate::import::CHECKPOINT_NAME;
 use crate::location::Location;
 use crate::manifest::{Bank, Closure, Coverage, Gap, Manifest, Scope, ScopeEvidence, Segment, SegmentKind, Source};
 use crate::manifest_file;
 use crate::model::{Account, Block, Slot};
-use crate::segment::{SegmentBuilder, address_key};
+use crate::segment::SegmentBuilder;
+use crate::writer::sorted::SortedWriter;
+
+pub use crate::writer::index::{IndexDescription, IndexWriter};
 
 /// How large the pieces of an archive become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,9 @@ pub struct ArchiveWriter {
     block_segment: Option<SegmentBuilder>,
     blocks: Vec<Segment>,
     keyframes: Vec<Slot>,
-    keyframe: KeyframeBuilder,
+    /// The keyframe that is being written.
+    keyframe: Option<SortedWriter>,
+    /// The segments of those before it.
     accounts: Vec<Segment>,
 }
 
@@ -78,17 +83,6 @@ struct Totals {
     coverage: Coverage,
 }
 
-/// The keyframe that is being written.
-#[derive(Debug, Default)]
-struct KeyframeBuilder {
-    segment: Option<SegmentBuilder>,
-    parts: u32,
-    chunk: Encoder,
-    chunk_key: u64,
-    chunk_records: u32,
-    last: Option<Pubkey>,
-}
-
 impl ArchiveWriter {
     /// Starts to write at a location.
     pub fn new(location: Location, limits: SegmentLimits) -> Self {
@@ -99,7 +93,7 @@ impl ArchiveWriter {
             block_segment: None,
             blocks: Vec::new(),
             keyframes: Vec::new(),
-            keyframe: KeyframeBuilder::default(),
+            keyframe: None,
             accounts: Vec::new(),
         }
     }
@@ -115,6 +109,7 @@ impl ArchiveWriter {
             return Err(WriteError::KeyframeOrder { slot }.into());
         }
         self.keyframes.push(slot);
+        self.keyframe = Some(SortedWriter::new(SegmentKind::Accounts, slot));
         Ok(())
     }
 
@@ -124,17 +119,14 @@ impl ArchiveWriter {
     ///
     /// Fails if the store does, if the account is not sorted, or if no keyframe was started.
     pub async fn account(&mut self, address: &Pubkey, account: &Account) -> Result<(), ArchiveError> {
-        if self.keyframes.is_empty() {
+        let Some(keyframe) = &mut self.keyframe else {
             return Err(WriteError::NoKeyframe.into());
-        }
+        };
         if account.lamports == 0 {
             return Ok(());
         }
-        self.keyframe.push(address, account)?;
-        if self.keyframe.chunk.len() as u64 >= u64::from(self.limits.chunk_bytes) {
-            self.end_chunk().await?;
-        }
-        Ok(())
+        let record = |to: &mut _| encode_account(to, address, account);
+        keyframe.push(&self.location, &self.limits, address, record).await
     }
 
     /// Takes over the first keyframe from an import that did not end.
@@ -145,7 +137,7 @@ impl ArchiveWriter {
 
     /// All accounts of the keyframe have been added: stores what is left of them, and returns its segments.
     pub(crate) async fn finish_keyframe(&mut self) -> Result<Vec<Segment>, ArchiveError> {
-        self.flush_keyframe().await?;
+        self.end_keyframe().await?;
         Ok(self.accounts.clone())
     }
 
@@ -185,7 +177,7 @@ impl ArchiveWriter {
     pub async fn finish(mut self, description: Description) -> Result<Manifest, ArchiveError> {
         match self.publish(description).await {
             Ok(manifest) => {
-                sweep(&self.location, &manifest).await;
+                objects::sweep(&self.location, &manifest).await;
                 Ok(manifest)
             }
             Err(error) => {
@@ -197,21 +189,9 @@ impl ArchiveWriter {
 
     /// Gives up: removes what was written. Does its best; what stays is removed by the next import.
     pub async fn discard(self) {
-        let kept = match manifest_file::read(&self.location).await {
-            Ok((manifest, _)) => names(&manifest),
-            Err(ArchiveError::NotAnArchive { .. }) => BTreeSet::new(),
-            // Without its manifest nobody knows what the old archive needs.
-            Err(_) => return,
-        };
-        for segment in self
-            .blocks
-            .iter()
-            .chain(&self.accounts)
-            .filter(|segment| !kept.contains(&segment.name))
-        {
-            let _ = self.location.store.delete(&self.location.object(&segment.name)).await;
-        }
-        let _ = self.location.store.delete(&self.location.object(CHECKPOINT_NAME)).await;
+        let keyframe = self.keyframe.iter().flat_map(SortedWriter::segments);
+        let written = self.blocks.iter().chain(&self.accounts).chain(keyframe);
+        objects::discard(&self.location, written).await;
     }
 
     async fn publish(&mut self, description: Description) -> Result<Manifest, ArchiveError> {
@@ -228,7 +208,7 @@ impl ArchiveWriter {
             return Err(WriteError::NoKeyframe);
         }
         Ok(Manifest {
-            format_version: crate::FORMAT_VERSION,
+            format_version: 1,
             genesis_hash: description.genesis_hash,
             first_slot,
             last_slot,
@@ -242,14 +222,15 @@ impl ArchiveWriter {
             coverage: self.totals.coverage.clone(),
             keyframes: self.keyframes.clone(),
             sources: description.sources,
+            state_index: None,
             segments: self.blocks.iter().chain(&self.accounts).cloned().collect(),
         })
     }
 
     async fn end_block_segment(&mut self) -> Result<(), ArchiveError> {
         if let Some(builder) = self.block_segment.take() {
-            let prefix = format!("blocks-{:012}", builder.first_slot());
-            let segment = put(&self.location, builder, &prefix).await?;
+            let prefix = manifest_file::stream_prefix(SegmentKind::Blocks, builder.first_slot());
+            let segment = objects::put(&self.location, builder, &prefix).await?;
             self.blocks.push(segment);
         }
         Ok(())
@@ -257,34 +238,17 @@ impl ArchiveWriter {
 
     async fn end_keyframe(&mut self) -> Result<(), ArchiveError> {
         self.flush_keyframe().await?;
-        self.keyframe = KeyframeBuilder::default();
+        let segments = self.keyframe.take().map(SortedWriter::into_segments);
+        self.accounts.extend(segments.into_iter().flatten());
         Ok(())
     }
 
     /// Blocks usually come after the accounts: then the accounts need not be held any longer.
     async fn flush_keyframe(&mut self) -> Result<(), ArchiveError> {
-        self.end_chunk().await?;
-        self.end_account_segment().await
-    }
-
-    async fn end_chunk(&mut self) -> Result<(), ArchiveError> {
-        let Some(slot) = self.keyframes.last() else {
-            return Ok(());
-        };
-        if self.keyframe.end_chunk(*slot)? >= self.limits.segment_bytes {
-            self.end_account_segment().await?;
+        match &mut self.keyframe {
+            Some(keyframe) => keyframe.flush(&self.location, &self.limits).await,
+            None => Ok(()),
         }
-        Ok(())
-    }
-
-    async fn end_account_segment(&mut self) -> Result<(), ArchiveError> {
-        if let Some(builder) = self.keyframe.segment.take() {
-            let prefix = format!("accounts-{:012}-{:05}", builder.first_slot(), self.keyframe.parts);
-            let segment = put(&self.location, builder, &prefix).await?;
-            self.accounts.push(segment);
-            self.keyframe.parts += 1;
-        }
-        Ok(())
     }
 }
 
@@ -323,64 +287,4 @@ impl Coverage {
             });
         }
     }
-}
-
-impl KeyframeBuilder {
-    fn push(&mut self, address: &Pubkey, account: &Account) -> Result<(), WriteError> {
-        if self.last.is_some_and(|last| last >= *address) {
-            return Err(WriteError::AccountOrder { address: *address });
-        }
-        self.last = Some(*address);
-        if self.chunk_records == 0 {
-            self.chunk_key = address_key(address);
-        }
-        self.chunk_records += 1;
-        encode_account(&mut self.chunk, address, account);
-        Ok(())
-    }
-
-    /// Adds the chunk to the segment, and returns the segment's size.
-    fn end_chunk(&mut self, slot: Slot) -> Result<u64, WriteError> {
-        if self.chunk_records > 0 {
-            let segment = self
-                .segment
-                .get_or_insert_with(|| SegmentBuilder::new(SegmentKind::Accounts, slot));
-            let raw = std::mem::take(&mut self.chunk).into_bytes();
-            segment.push(slot, self.chunk_key, self.chunk_records, &raw)?;
-            self.chunk_records = 0;
-        }
-        Ok(self.segment.as_ref().map_or(0, SegmentBuilder::size))
-    }
-}
-
-async fn put(location: &Location, builder: SegmentBuilder, prefix: &str) -> Result<Segment, ArchiveError> {
-    let (segment, payload) = builder.finish(prefix);
-    let object = location.object(&segment.name);
-    location
-        .store
-        .put(&object, payload)
-        .await
-        .map_err(|source| ArchiveError::Io { object, source })?;
-    Ok(segment)
-}
-
-/// Removes segments that the manifest does not name: those of the archive which it replaced, and of imports that died.
-/// The archive is complete, so that a failure here is none; the next import tries again.
-async fn sweep(location: &Location, manifest: &Manifest) {
-    let kept = names(manifest);
-    let is_ours = |name: &str| manifest_file::is_written_name(name) || name == CHECKPOINT_NAME;
-    let is_orphan = |name: &str| is_ours(name) && !kept.contains(name);
-    let prefix = Some(&location.prefix).filter(|prefix| !prefix.is_root());
-    let Ok(listing) = location.store.list_with_delimiter(prefix).await else {
-        return;
-    };
-    for object in listing.objects {
-        if object.location.filename().is_some_and(is_orphan) {
-            let _ = location.store.delete(&object.location).await;
-        }
-    }
-}
-
-fn names(manifest: &Manifest) -> BTreeSet<String> {
-    manifest.segments.iter().map(|segment| segment.name.clone()).collect()
 }
