@@ -144,8 +144,41 @@ impl AccountStore {
         }
     }
 
-    pub(crate) fn base(&self) -> &AccountBase {
-        &self.base
+    /// The store of a session before which these accounts were written; sorted by address.
+    pub(crate) fn after(base: Arc<AccountBase>, differences: &[(Pubkey, Option<AccountSharedData>)]) -> Self {
+        Self {
+            written: differences.iter().cloned().collect(),
+            ..Self::new(base)
+        }
+    }
+
+    /// The sum over all accounts.
+    pub(crate) fn lattice(&self) -> LatticeHash {
+        let mut lattice = self.base.lattice().clone();
+        for (address, account) in &self.written {
+            if let Some(before) = self.base.accounts.get(address) {
+                lattice.subtract(address, before);
+            }
+            if let Some(account) = account {
+                lattice.add(address, account);
+            }
+        }
+        lattice
+    }
+
+    /// What is not as it is in the base, or only known from what was written; sorted by address.
+    pub(crate) fn differences(&self) -> Vec<(Pubkey, Option<AccountSharedData>)> {
+        let says_more = |address: &Pubkey, account: &Option<AccountSharedData>| match self.base.accounts.get(address) {
+            None => account.is_some() || self.base.scope == Scope::Listed,
+            before => before != account.as_ref(),
+        };
+        let written = self.written.iter();
+        let mut differences: Vec<_> = written
+            .filter(|(address, account)| says_more(address, account))
+            .map(|(address, account)| (*address, account.clone()))
+            .collect();
+        differences.sort_unstable_by_key(|(address, _)| *address);
+        differences
     }
 
     pub(crate) fn scope(&self) -> Scope {

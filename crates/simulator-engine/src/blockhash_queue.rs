@@ -72,6 +72,29 @@ impl BlockhashQueue {
         self.entries.retain(|_, index| *index >= oldest);
     }
 
+    /// All entries, newest first, each with the number of blocks since.
+    pub(crate) fn by_age(&self) -> Vec<(Hash, u64)> {
+        let entries = self.entries.iter();
+        let mut entries: Vec<_> = entries.map(|(hash, index)| (*hash, self.last_index - index)).collect();
+        entries.sort_unstable_by_key(|(_, age)| *age);
+        entries
+    }
+
+    /// For how many blocks from the newest one on hashes that are valid may be missing.
+    pub(crate) fn incomplete_for(&self) -> Option<u64> {
+        self.incomplete_until?.checked_sub(self.last_index)
+    }
+
+    /// Takes over other entries that end with the same one, as [`by_age`](Self::by_age) and
+    /// [`incomplete_for`](Self::incomplete_for) gave them.
+    pub(crate) fn replace(&mut self, entries: impl Iterator<Item = (Hash, u64)>, incomplete_for: Option<u64>) {
+        self.last_index = MAX_QUEUE_AGE;
+        self.entries = entries
+            .filter_map(|(hash, age)| Some((hash, MAX_QUEUE_AGE.checked_sub(age)?)))
+            .collect();
+        self.incomplete_until = incomplete_for.map(|blocks| self.last_index.saturating_add(blocks));
+    }
+
     /// The newest blockhash.
     pub(crate) fn last(&self) -> RecentBlockhash {
         self.last

@@ -27,9 +27,9 @@ const MAX_TRIALS: u32 = 256;
 /// Executions that are left for finding causes, and what they have found.
 #[derive(Debug)]
 pub(crate) struct Trials {
-    left: u32,
+    pub(crate) left: u32,
     /// Features that explained a divergence, the latest last.
-    missing: Vec<Pubkey>,
+    pub(crate) missing: Vec<Pubkey>,
 }
 
 /// What was recorded of a transaction, and what was computed; no outcome if the runtime refused it.

@@ -1,6 +1,7 @@
 //! Which accounts are no longer what they were on the chain, and why.
 
 use ahash::HashMap;
+use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 
 use crate::report::DivergenceClass;
@@ -17,14 +18,16 @@ pub(crate) struct Lineage {
 }
 
 /// What has reached an account, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Reached {
     pub(crate) class: DivergenceClass,
     pub(crate) way: Way,
 }
 
 /// How something has reached an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Way {
     /// The user changed this very account.
     Directly,
@@ -41,6 +44,13 @@ impl Lineage {
             class: one.class.min(other.class),
             way: one.way.max(other.way),
         })
+    }
+
+    /// Everything that is no longer what it was, sorted by address.
+    pub(crate) fn reached(&self) -> Vec<(Pubkey, Reached)> {
+        let mut reached: Vec<_> = self.reached.iter().map(|(account, by)| (*account, *by)).collect();
+        reached.sort_unstable_by_key(|(account, _)| *account);
+        reached
     }
 
     /// Whether nothing has been changed at all.

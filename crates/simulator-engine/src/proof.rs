@@ -35,7 +35,7 @@ impl Proof {
     pub(crate) fn new(accounts: &AccountStore) -> Self {
         let mut results = BankHashes::default();
         let state = match accounts.scope() {
-            Scope::All => State::Running(accounts.base().lattice().clone()),
+            Scope::All => State::Running(accounts.lattice()),
             Scope::Listed => {
                 results.unavailable = Some(ProofUnavailable::AccountsIncomplete);
                 State::Unavailable
@@ -47,6 +47,20 @@ impl Proof {
             unconfirmed: BTreeMap::new(),
             results,
         }
+    }
+
+    /// Takes over what was found before the session.
+    pub(crate) fn remember(
+        &mut self,
+        last: Option<Hash>,
+        first_difference: Option<BankHashDifference>,
+        unavailable: Option<ProofUnavailable>,
+    ) {
+        if matches!(self.state, State::Running(_)) {
+            self.last = last;
+        }
+        self.results.first_difference = first_difference;
+        self.results.unavailable = self.results.unavailable.or(unavailable);
     }
 
     /// The computed bank hash of the last closed slot.

@@ -64,6 +64,11 @@ impl Recorder {
         occurrences.count += 1;
     }
 
+    /// Notes what could not be reproduced before the session.
+    pub(crate) fn remember_unreproduced(&mut self, what: Unreproduced, occurrences: Occurrences) {
+        self.summary.unreproduced.insert(what, occurrences);
+    }
+
     /// Whether any of these could not be reproduced.
     pub(crate) fn has_unreproduced(&self, any_of: impl IntoIterator<Item = Unreproduced>) -> bool {
         let mut any_of = any_of.into_iter();

@@ -182,7 +182,10 @@ impl Replay {
     /// # Errors
     /// A sysvar that a replay needs is not among the accounts, or the virtual machine refuses the features.
     pub fn new(base: Arc<AccountBase>, options: ReplayOptions) -> Result<Self, SetupError> {
-        let mut accounts = AccountStore::new(base);
+        Self::over(AccountStore::new(base), options)
+    }
+
+    pub(crate) fn over(mut accounts: AccountStore, options: ReplayOptions) -> Result<Self, SetupError> {
         let mut proof = Proof::new(&accounts);
         if options.deviate() {
             proof.session_changed();
@@ -311,7 +314,7 @@ impl Replay {
         let options = std::mem::replace(&mut self.options, neutral);
         let executed = self.execute_whole(block);
         self.options = options;
-        self.phase = Phase::FastForward;
+        self.await_session();
         executed
     }
 
@@ -319,6 +322,11 @@ impl Replay {
         self.open_any_slot(block)?;
         while self.execute_batch()?.is_some() {}
         self.close_slot().map(drop)
+    }
+
+    /// What has happened so far came before the session, which begins at the next slot that is opened.
+    pub(crate) fn await_session(&mut self) {
+        self.phase = Phase::FastForward;
     }
 
     /// Here the session begins, if it has not begun yet: what came before only led to its start.

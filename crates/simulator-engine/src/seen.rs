@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use ahash::HashSet;
 use solana_hash::Hash;
 
+use crate::blockhash_queue::MAX_PROCESSING_AGE;
+
 /// A transaction can only be repeated while its blockhash is valid; a nonce transaction while its nonce is. The
 /// runtime remembers them for as many slots as it keeps blockhashes. (Agave: `MAX_CACHE_ENTRIES`, status cache.)
 const REMEMBERED_BLOCKS: usize = 300;
@@ -26,6 +28,13 @@ impl SeenTransactions {
         if self.hashes.insert(message_hash) {
             self.open.push(message_hash);
         }
+    }
+
+    /// What was inserted in each of the blocks that can still matter, oldest first: later, a blockhash that a transaction
+    /// named there is too old, and its nonce has moved on.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = Vec<Hash>> {
+        let passed = self.blocks.len().saturating_sub(MAX_PROCESSING_AGE as usize + 1);
+        self.blocks.iter().skip(passed).cloned()
     }
 
     /// Ends a block and forgets the oldest one.

@@ -8,7 +8,7 @@ use crate::error::{ArchiveError, WriteError};
 use crate::location::Location;
 use crate::manifest::{Manifest, Segment, SegmentKind, StateIndex};
 use crate::manifest_file;
-use crate::model::{Account, SlotDelta, Slot};
+use crate::model::{Account, Slot, SlotDelta};
 use crate::reader::Archive;
 use crate::segment::SegmentBuilder;
 use crate::writer::sorted::SortedWriter;
@@ -180,7 +180,9 @@ impl Manifest {
     fn without_index(&self) -> Self {
         let mut manifest = self.clone();
         manifest.state_index = None;
-        manifest.segments.retain(|segment| segment.kind <= SegmentKind::Accounts);
+        manifest
+            .segments
+            .retain(|segment| segment.kind <= SegmentKind::Accounts);
         manifest
     }
 }

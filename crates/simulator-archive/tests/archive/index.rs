@@ -135,8 +135,14 @@ async fn the_manifest_says_what_was_added() {
     let manifest = archive.manifest();
     let index = manifest.state_index.as_ref().unwrap();
     assert_eq!(manifest.format_version, 2);
-    assert_eq!((index.engine.as_str(), index.interval, index.changes), ("an engine", 2, 14));
-    assert_eq!((&index.keyframes[..], &manifest.keyframes[..]), (&[12, 20][..], &[10][..]));
+    assert_eq!(
+        (index.engine.as_str(), index.interval, index.changes),
+        ("an engine", 2, 14)
+    );
+    assert_eq!(
+        (&index.keyframes[..], &manifest.keyframes[..]),
+        (&[12, 20][..], &[10][..])
+    );
     let segments = |kind| manifest.segments_of(kind).count();
     assert!(segments(SegmentKind::Deltas) > 1 && segments(SegmentKind::Differences) > 2);
     let report = verify(&archive, |_| ()).await;
@@ -177,12 +183,21 @@ async fn what_is_out_of_order_is_refused() {
     let mut writer = IndexWriter::new(&archive, SMALL);
     writer.delta(&deltas()[1]).await.unwrap();
     let error = writer.delta(&deltas()[0]).await.unwrap_err();
-    assert!(matches!(error, ArchiveError::Write(WriteError::BlockOrder { .. })), "{error:?}");
+    assert!(
+        matches!(error, ArchiveError::Write(WriteError::BlockOrder { .. })),
+        "{error:?}"
+    );
     let error = writer.keyframe(10, [], Bytes::new()).await.unwrap_err();
-    assert!(matches!(error, ArchiveError::Write(WriteError::KeyframeOrder { .. })), "{error:?}");
+    assert!(
+        matches!(error, ArchiveError::Write(WriteError::KeyframeOrder { .. })),
+        "{error:?}"
+    );
     let unsorted = [(key(2), None), (key(1), None)];
     let error = writer.keyframe(12, unsorted, Bytes::new()).await.unwrap_err();
-    assert!(matches!(error, ArchiveError::Write(WriteError::AccountOrder { .. })), "{error:?}");
+    assert!(
+        matches!(error, ArchiveError::Write(WriteError::AccountOrder { .. })),
+        "{error:?}"
+    );
 }
 
 /// Whatever write fails, the archive is the one before or the one after, and another attempt succeeds.
@@ -216,7 +231,10 @@ async fn a_flipped_byte_is_found() {
     let location = || Location::new(store.clone(), Path::default(), "memory");
     write_sample(location()).await.unwrap();
     let manifest = add_index(location(), 2).await.unwrap();
-    let added = manifest.segments.iter().filter(|segment| segment.kind > SegmentKind::Accounts);
+    let added = manifest
+        .segments
+        .iter()
+        .filter(|segment| segment.kind > SegmentKind::Accounts);
     for segment in added {
         let object = Path::from(segment.name.clone());
         let whole = store.get(&object).await.unwrap().bytes().await.unwrap();

@@ -3,6 +3,7 @@
 mod bundles;
 mod causes;
 mod changes;
+mod checkpoints;
 mod ledgers;
 mod real;
 mod sessions;
