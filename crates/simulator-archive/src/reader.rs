@@ -282,4 +282,17 @@ impl<S: State> KeyframeReader<S> {
             }
         }
     }
+
+    /// All addresses that are left, with their states. They are in memory together.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyframeReader::next`].
+    pub async fn all(mut self) -> Result<Vec<(Pubkey, S)>, ArchiveError> {
+        let mut records = Vec::new();
+        while let Some(record) = self.next().await? {
+            records.push(record);
+        }
+        Ok(records)
+    }
 }

@@ -1,6 +1,7 @@
 //! `sim archive`.
 
 mod import;
+mod index;
 mod inspect;
 mod verify;
 
@@ -20,6 +21,8 @@ pub(crate) enum ArchiveCommandError {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error("cannot index the archive")]
+    Index(#[source] index::IndexError),
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
 }
@@ -30,6 +33,7 @@ impl ArchiveCommandError {
         match self {
             Self::Prepare(error) => error.exit(),
             Self::Output(error) => error.exit(),
+            Self::Index(error) => error.exit(),
             Self::Signals(_) => Exit::Failed,
         }
     }
@@ -41,6 +45,7 @@ pub(crate) async fn archive(command: ArchiveCommand, visibility: Visibility) -> 
     let work = async {
         match command {
             ArchiveCommand::Import(args) => import::import(args, visibility).await,
+            ArchiveCommand::Index(args) => index::index(args, visibility).await,
             ArchiveCommand::Inspect(args) => inspect::inspect(args).await,
             ArchiveCommand::Verify(args) => verify::verify(args, visibility).await,
         }

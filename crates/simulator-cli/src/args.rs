@@ -221,6 +221,8 @@ pub(crate) struct RangesArgs {
 pub(crate) enum ArchiveCommand {
     /// Make an archive from a ledger directory, or from a snapshot and blocks
     Import(ImportArgs),
+    /// Add to an archive what each slot changed, and keyframes, so that sessions begin anywhere at once
+    Index(IndexArgs),
     /// Show what an archive holds
     Inspect(ArchiveArgs),
     /// Read every byte of an archive and compare it with its digest
@@ -263,6 +265,9 @@ pub(crate) struct ImportArgs {
     /// Memory for sorting accounts, in MiB; what does not fit goes to the temporary directory
     #[arg(long, value_name = "MIB", default_value = "64")]
     pub(crate) sort_memory: NonZeroU32,
+    /// Index the archive afterwards, with a keyframe every N slots (see `sim archive index`)
+    #[arg(long, value_name = "N")]
+    pub(crate) index_interval: Option<NonZeroU64>,
 }
 
 /// What it means that an account is not listed.
@@ -275,6 +280,17 @@ pub(crate) enum ScopeArg {
     All,
     /// Nothing is known of it
     Listed,
+}
+
+/// `sim archive index`.
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// The archive
+    #[arg(value_name = "PATH")]
+    pub(crate) archive: String,
+    /// Slots from one keyframe to the next: a session replays at most so many on the way to its first slot
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) interval: NonZeroU64,
 }
 
 /// `sim archive inspect` and `sim archive verify`.

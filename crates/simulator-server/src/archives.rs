@@ -1,24 +1,25 @@
 //! The archives that a server serves, and the account states that its sessions share.
 
-use std::collections::BTreeMap;
+mod cache;
+
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use simulator_archive::model::Slot;
 use simulator_archive::{AccountReader, Archive, ArchiveDigest, ArchiveError, Scope};
-use simulator_engine::AccountBase;
+use simulator_engine::{AccountBase, Checkpoint, ContextError, ENGINE_VERSION, Replay, ReplayOptions, SetupError};
 use thiserror::Error;
-use tokio::sync::OnceCell;
 use tokio::task::JoinError;
 
+use crate::archives::cache::Cache;
 use crate::split::{Held, Uncovered, split};
 
 /// The archives of a server.
 #[derive(Debug)]
 pub(crate) struct Archives {
     archives: Vec<ServedArchive>,
-    bases: Mutex<BTreeMap<BaseKey, Arc<OnceCell<Arc<AccountBase>>>>>,
-    max_idle_bases: usize,
+    bases: Cache<AccountBase>,
+    checkpoints: Cache<Checkpoint>,
 }
 
 /// One archive, with what it says about time.
@@ -33,15 +34,29 @@ pub(crate) struct ServedArchive {
     parent_slot: Slot,
 }
 
-/// An account state: which archive, and which of its keyframes.
-type BaseKey = (ArchiveDigest, Slot);
-
 /// A keyframe that is in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Keyframe {
     /// The state is that just before the block of this slot.
     pub(crate) slot: Slot,
+    /// The accounts of the nearest complete keyframe, or of the first one of the archive if `checkpoint` is based on it.
     pub(crate) accounts: Arc<AccountBase>,
+    /// Where a replay stood there, at an inner keyframe.
+    pub(crate) checkpoint: Option<Arc<Checkpoint>>,
+}
+
+impl Keyframe {
+    /// A replay that stands at the keyframe.
+    ///
+    /// # Errors
+    /// The engine cannot be set up over the accounts.
+    pub(crate) fn replay(&self, options: ReplayOptions) -> Result<Replay, SetupError> {
+        let accounts = Arc::clone(&self.accounts);
+        match &self.checkpoint {
+            Some(checkpoint) => Replay::resume(accounts, checkpoint, options),
+            None => Replay::new(accounts, options),
+        }
+    }
 }
 
 /// Why an account state cannot be loaded.
@@ -52,6 +67,12 @@ pub(crate) enum KeyframeError {
         slot: Slot,
         #[source]
         source: ArchiveError,
+    },
+    #[error("the keyframe at slot {slot} cannot be begun at: {source}")]
+    Context {
+        slot: Slot,
+        #[source]
+        source: ContextError,
     },
     #[error("the accounts at slot {slot} were not loaded")]
     Task {
@@ -76,8 +97,8 @@ impl Archives {
         });
         Ok(Self {
             archives,
-            bases: Mutex::default(),
-            max_idle_bases,
+            bases: Cache::new(max_idle_bases),
+            checkpoints: Cache::new(max_idle_bases),
         })
     }
 
@@ -110,37 +131,64 @@ impl Archives {
         split(&held, range)
     }
 
-    /// The accounts of the newest keyframe at or before `slot`, loaded once for all sessions.
-    pub(crate) async fn keyframe(&self, archive: &Archive, slot: Slot) -> Result<Keyframe, KeyframeError> {
-        let (keyframe, reader) = archive
-            .accounts_at(slot)
-            .map_err(|source| KeyframeError::Archive { slot, source })?;
-        let cell = self.base_cell((archive.digest(), keyframe));
-        let scope = archive.manifest().scope;
-        let accounts = cell.get_or_try_init(|| load(keyframe, reader, scope)).await?.clone();
+    /// The newest keyframe at or before `slot` that a session with these options can begin at, loaded once for all
+    /// sessions.
+    pub(crate) async fn keyframe(
+        &self,
+        archive: &Archive,
+        slot: Slot,
+        options: &ReplayOptions,
+    ) -> Result<Keyframe, KeyframeError> {
+        let failed = |source| KeyframeError::Archive { slot, source };
+        let (complete, reader) = archive.accounts_at(slot).map_err(failed)?;
+        let inner = inner_keyframe(archive, slot, options).filter(|inner| *inner > complete);
+        if let Some(inner) = inner
+            && let Some(checkpoint) = self.checkpoint(archive, inner).await?
+        {
+            let (first, reader) = archive.accounts_at(archive.manifest().first_slot).map_err(failed)?;
+            return Ok(Keyframe {
+                slot: inner,
+                accounts: self.base(archive, first, reader).await?,
+                checkpoint: Some(checkpoint),
+            });
+        }
         Ok(Keyframe {
-            slot: keyframe,
-            accounts,
+            slot: complete,
+            accounts: self.base(archive, complete, reader).await?,
+            checkpoint: None,
         })
     }
 
-    /// The place of a state in the cache. States that no session uses give way above the limit, the first by key.
-    fn base_cell(&self, key: BaseKey) -> Arc<OnceCell<Arc<AccountBase>>> {
-        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = bases.entry(key).or_default().clone();
-        let is_idle = |cell: &Arc<OnceCell<Arc<AccountBase>>>| {
-            Arc::strong_count(cell) == 1 && cell.get().is_none_or(|base| Arc::strong_count(base) == 1)
-        };
-        let idle: Vec<BaseKey> = bases
-            .iter()
-            .filter(|(_, cell)| is_idle(cell))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in idle.iter().take(idle.len().saturating_sub(self.max_idle_bases)) {
-            bases.remove(key);
-        }
-        cell
+    async fn base(
+        &self,
+        archive: &Archive,
+        slot: Slot,
+        reader: AccountReader,
+    ) -> Result<Arc<AccountBase>, KeyframeError> {
+        let cell = self.bases.cell((archive.digest(), slot));
+        let scope = archive.manifest().scope;
+        cell.get_or_try_init(|| load_base(slot, reader, scope)).await.cloned()
     }
+
+    /// What is kept of the replay at an inner keyframe. None if it is not this engine's after all.
+    async fn checkpoint(&self, archive: &Archive, slot: Slot) -> Result<Option<Arc<Checkpoint>>, KeyframeError> {
+        let cell = self.checkpoints.cell((archive.digest(), slot));
+        match cell.get_or_try_init(|| load_checkpoint(archive, slot)).await {
+            Ok(checkpoint) => Ok(Some(Arc::clone(checkpoint))),
+            Err(KeyframeError::Context { source, .. }) => {
+                tracing::warn!(slot, error = %source, "a keyframe is passed over");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The newest inner keyframe at or before `slot`, if it serves a session with these options.
+fn inner_keyframe(archive: &Archive, slot: Slot, options: &ReplayOptions) -> Option<Slot> {
+    let index = archive.manifest().state_index.as_ref()?;
+    let is_usable = options.may_resume() && index.engine == ENGINE_VERSION;
+    is_usable.then(|| archive.inner_keyframe_before(slot)).flatten()
 }
 
 impl ServedArchive {
@@ -174,16 +222,22 @@ impl ServedArchive {
     }
 }
 
-async fn load(slot: Slot, mut reader: AccountReader, scope: Scope) -> Result<Arc<AccountBase>, KeyframeError> {
-    let mut accounts = Vec::new();
-    while let Some(account) = reader
-        .next()
-        .await
-        .map_err(|source| KeyframeError::Archive { slot, source })?
-    {
-        accounts.push(account);
-    }
+async fn load_base(slot: Slot, reader: AccountReader, scope: Scope) -> Result<Arc<AccountBase>, KeyframeError> {
+    let accounts = reader.all().await;
+    let accounts = accounts.map_err(|source| KeyframeError::Archive { slot, source })?;
     let base = tokio::task::spawn_blocking(move || AccountBase::from_accounts(accounts, scope)).await;
     base.map(Arc::new)
         .map_err(|source| KeyframeError::Task { slot, source })
+}
+
+async fn load_checkpoint(archive: &Archive, slot: Slot) -> Result<Arc<Checkpoint>, KeyframeError> {
+    let failed = |source| KeyframeError::Archive { slot, source };
+    let context = archive.context_at(slot).await.map_err(failed)?;
+    let differences = archive.differences_at(slot).all().await.map_err(failed)?;
+    let checkpoint = tokio::task::spawn_blocking(move || Checkpoint::new(differences, &context.unwrap_or_default()));
+    match checkpoint.await {
+        Ok(Ok(checkpoint)) => Ok(Arc::new(checkpoint)),
+        Ok(Err(source)) => Err(KeyframeError::Context { slot, source }),
+        Err(source) => Err(KeyframeError::Task { slot, source }),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use simulator_api::{BacktestError, BacktestResponse, SessionId};
 use simulator_archive::Archive;
 use simulator_archive::model::Slot;
-use simulator_engine::{DecodedBlock, Replay};
+use simulator_engine::DecodedBlock;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -250,12 +250,10 @@ impl Thread {
     }
 
     fn executor(&self) -> Result<Executor, BacktestError> {
-        let accounts = Arc::clone(&self.keyframe.accounts);
-        let replay = Replay::new(accounts, self.spec.options.clone()).map_err(|error| {
-            BacktestError::InitializingSysvarsFailed {
-                slot: self.keyframe.slot,
-                error: error.to_string(),
-            }
+        let replay = self.keyframe.replay(self.spec.options.clone());
+        let replay = replay.map_err(|error| BacktestError::InitializingSysvarsFailed {
+            slot: self.keyframe.slot,
+            error: error.to_string(),
         })?;
         let outcomes = self.outcomes.clone().zip(self.spec.outcomes);
         let recorder = outcomes.map(|(queue, detail)| OutcomeRecorder {

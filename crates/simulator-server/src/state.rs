@@ -67,7 +67,7 @@ impl State {
         let place = admission.place(self, &wanted.owner, spec.capacity_wait).await?;
         let keyframe = self
             .archives
-            .keyframe(archive, *spec.range.start())
+            .keyframe(archive, *spec.range.start(), &spec.options)
             .await
             .map_err(|error| not_loaded(&error))?;
         let id = new_id();

@@ -1,4 +1,4 @@
-//! Accounts of a keyframe, and changes of accounts (`docs/archive.md`, sections 5 and 6).
+//! Accounts of a keyframe, and changes of accounts (`docs/archive.md`, section 5).
 
 use solana_pubkey::Pubkey;
 

@@ -1,4 +1,4 @@
-//! How blocks and accounts are encoded inside a frame (`docs/archive.md`, sections 4 to 6).
+//! How blocks and accounts are encoded inside a frame (`docs/archive.md`, sections 4 and 5).
 
 mod account;
 mod block;

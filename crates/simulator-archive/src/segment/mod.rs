@@ -1,4 +1,4 @@
-//! Segments: building one, reading one, and the records in its frames (`docs/archive.md`, sections 3 to 6).
+//! Segments: building one, reading one, and the records in its frames (`docs/archive.md`, sections 3 to 5).
 
 mod builder;
 mod format;

@@ -30,7 +30,7 @@ pub(crate) fn decode_changes_frame(frame: &Frame) -> Result<Vec<Change>, Archive
     }
 }
 
-/// What stands at an address.
+/// What a keyframe says of an address.
 pub(crate) trait State: Sized {
     /// Takes an address and its state.
     fn decode(from: &mut Decoder) -> Result<(Pubkey, Self), DecodeError>;

@@ -275,3 +275,37 @@ async fn a_false_manifest_is_an_error() {
         assert!(matches!(error, ArchiveError::Manifest { .. }), "{from}: {error:?}");
     }
 }
+
+/// The digest of the golden archive of format version 2. It never changes.
+const GOLDEN: &str = "99e4c1803b193a25e6c7c987dc15b71920db0881f2e0b30dd815635f75d7e042";
+
+fn golden() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2").to_owned()
+}
+
+#[tokio::test]
+async fn the_golden_archive_is_readable() {
+    let archive = Archive::open(&golden()).await.unwrap();
+    assert_eq!(archive.digest().to_string(), GOLDEN);
+    assert!(verify(&archive, |_| ()).await.is_intact());
+    assert_eq!(read_deltas(&archive, 0, Slot::MAX).await.unwrap(), deltas());
+    for (slot, differences, context) in keyframes() {
+        assert_eq!(read_differences(&archive, slot).await.unwrap(), differences);
+        assert_eq!(archive.context_at(slot).await.unwrap(), Some(context));
+    }
+    assert_eq!(read_accounts(&archive).await.unwrap(), accounts());
+    assert_eq!(read_blocks(&archive).await.unwrap(), blocks());
+}
+
+#[tokio::test]
+async fn the_golden_archive_is_what_would_be_written_today() {
+    assert_eq!(indexed().await.digest().to_string(), GOLDEN);
+}
+
+#[tokio::test]
+#[ignore = "writes the golden archive, once for each version of the format"]
+async fn write_golden() {
+    let location = || Location::create(&golden()).unwrap();
+    write_sample(location()).await.unwrap();
+    println!("{}", add_index(location(), 2).await.unwrap().digest());
+}

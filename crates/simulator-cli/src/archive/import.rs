@@ -4,6 +4,7 @@ use simulator_archive::import::files::{BlockFiles, Files};
 use simulator_archive::import::{ImportOptions, ScopeChoice, Seeds};
 
 use super::ArchiveCommandError;
+use super::index::add_index;
 use super::inspect::print_archive;
 use crate::args::{ImportArgs, ScopeArg};
 use crate::exit::Exit;
@@ -13,8 +14,11 @@ use crate::progress::Visibility;
 /// Imports files and prints what came of it.
 pub(super) async fn import(args: ImportArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
     let options = options(&args);
-    let out = args.out.clone();
-    let manifest = import_shown(what(args), &out, options, visibility).await?;
+    let (out, interval) = (args.out.clone(), args.index_interval);
+    let mut manifest = import_shown(what(args), &out, options, visibility).await?;
+    if let Some(interval) = interval {
+        manifest = add_index(&out, interval, visibility).await?;
+    }
     print_archive(&manifest)?;
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! `sim archive inspect`.
 
 use serde::Serialize;
-use simulator_archive::{Closure, Manifest, Scope};
+use simulator_archive::{Closure, Manifest, Scope, StateIndex};
 
 use super::ArchiveCommandError;
 use crate::args::ArchiveArgs;
@@ -45,6 +45,8 @@ struct Inspection<'a> {
     gaps: u64,
     size: u64,
     keyframes: Vec<Keyframe>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_index: Option<&'a StateIndex>,
     segments: Vec<SegmentView<'a>>,
     sources: Vec<SourceView<'a>>,
 }
@@ -88,6 +90,7 @@ impl<'a> Inspection<'a> {
             gaps: manifest.coverage.gaps,
             size: manifest.size(),
             keyframes: keyframes(manifest).collect(),
+            state_index: manifest.state_index.as_ref(),
             segments: segments(manifest),
             sources: sources(manifest),
         }
@@ -151,6 +154,15 @@ fn rows(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("format", format!("version {}", manifest.format_version)),
         ("digest", manifest.digest().to_string()),
     ];
+    if let Some(index) = &manifest.state_index {
+        let text = format!(
+            "{} changes of accounts by slot, {} keyframes on the way; by {}",
+            Grouped(index.changes),
+            Grouped(index.keyframes.len() as u64),
+            index.engine
+        );
+        rows.push(("index", text));
+    }
     if let Some(gap) = manifest.coverage.first_gap {
         let text = format!(
             "{}; the first is after slot {}, where block {} is missing",

@@ -40,6 +40,7 @@ struct Verification {
     blocks: u64,
     transactions: u64,
     accounts: u64,
+    changes: u64,
     problems: Vec<String>,
 }
 
@@ -51,6 +52,7 @@ impl Verification {
             blocks,
             transactions,
             accounts,
+            changes,
         } = report.read;
         let problems = report.problems.iter().map(|problem| chain(problem)).collect();
         Self {
@@ -60,6 +62,7 @@ impl Verification {
             blocks,
             transactions,
             accounts,
+            changes,
             problems,
         }
     }

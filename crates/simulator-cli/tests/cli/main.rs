@@ -6,6 +6,7 @@ mod changes;
 mod examples;
 mod help;
 mod import;
+mod index;
 mod ledgers;
 mod long_runs;
 mod outputs;

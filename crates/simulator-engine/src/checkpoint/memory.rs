@@ -264,7 +264,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Base58<T> {
 
 impl Serialize for Hashes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|hash| hash.to_bytes()).collect();
+        let bytes: Vec<u8> = self.0.iter().flat_map(Hash::to_bytes).collect();
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 }

@@ -82,13 +82,10 @@ async fn load(directory: &Path, options: ImportOptions) -> Loaded {
         .await
         .expect("the ledger is sound");
     let archive = Archive::open(&location).await.expect("it has just been written");
-    let (_, mut reader) = archive
+    let (_, reader) = archive
         .accounts_at(archive.manifest().first_slot)
         .expect("there is a keyframe");
-    let mut accounts = Vec::new();
-    while let Some(account) = reader.next().await.expect("the archive is sound") {
-        accounts.push(account);
-    }
+    let accounts = reader.all().await.expect("the archive is sound");
     let mut reader = archive.blocks(0..=Slot::MAX);
     let mut blocks = Vec::new();
     while let Some(block) = reader.next().await.expect("the archive is sound") {

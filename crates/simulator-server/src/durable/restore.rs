@@ -226,7 +226,10 @@ impl State {
             Some(durability) => durability.turns.acquire().await.ok(),
             None => None,
         };
-        let keyframe = self.archives.keyframe(archive, *spec.range.start()).await;
+        let keyframe = self
+            .archives
+            .keyframe(archive, *spec.range.start(), &spec.options)
+            .await;
         let keyframe = keyframe.map_err(|error| RestoreError::Failed(internal(&error)))?;
         let limits = Limits {
             data_bytes: birth.data_bytes,

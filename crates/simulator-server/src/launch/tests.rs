@@ -56,7 +56,7 @@ impl Sample {
             actions: Arc::default(),
         };
         let archive = self.archives.covering(&spec.range).unwrap();
-        let keyframe = self.archives.keyframe(archive, 36).await.unwrap();
+        let keyframe = self.archives.keyframe(archive, 36, &spec.options).await.unwrap();
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
         let id = SessionId::from_random_bytes([1; 16]);
         launch(Launch {
