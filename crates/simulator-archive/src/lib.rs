@@ -13,6 +13,7 @@ mod codec;
 mod digest;
 mod error;
 pub mod import;
+mod lattice;
 mod location;
 mod manifest;
 mod manifest_file;
@@ -25,6 +26,7 @@ mod writer;
 pub use codec::DecodeError;
 pub use digest::{ArchiveDigest, Digest, ParseDigestError};
 pub use error::{ArchiveError, MalformedError, ManifestError, WriteError};
+pub use lattice::{LatticeAccount, LatticeHash};
 pub use location::{Location, LocationError};
 pub use manifest::{
     Bank, Closure, ClosureRule, Coverage, EpochStakes, Gap, Importer, Manifest, RecentBlockhash, Scope, ScopeEvidence,

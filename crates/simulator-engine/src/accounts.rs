@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use ahash::HashMap;
-use simulator_archive::Scope;
 use simulator_archive::model::Account;
+use simulator_archive::{LatticeHash, Scope};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_sdk_ids::bpf_loader_upgradeable;
 
-use crate::bank_hash::LatticeHash;
+use crate::bank_hash::in_lattice;
 use crate::deployment;
 use crate::report::AccountDiff;
 
@@ -115,9 +115,18 @@ impl AccountBase {
 
     /// The sum over all accounts, computed once for all sessions.
     pub(crate) fn lattice(&self) -> &LatticeHash {
-        self.lattice.get_or_init(|| LatticeHash::of(self.accounts.iter()))
+        self.lattice.get_or_init(|| {
+            let mut sum = LatticeHash::default();
+            for (address, account) in &self.accounts {
+                sum.add(address, in_lattice(account));
+            }
+            sum
+        })
     }
 }
+
+/// What a slot has written, each address with its state before.
+pub(crate) type SlotChanges = HashMap<Pubkey, Option<AccountSharedData>>;
 
 /// The account store of one session.
 #[derive(Clone, Debug)]
@@ -128,7 +137,7 @@ pub(crate) struct AccountStore {
     /// What had been written when the session began.
     at_start: HashMap<Pubkey, Option<AccountSharedData>>,
     /// The state before the open slot of every account that the slot has written so far.
-    before_slot: HashMap<Pubkey, Option<AccountSharedData>>,
+    before_slot: SlotChanges,
     /// The same since [`watch`](Self::watch); none while nobody watches.
     watched: Option<HashMap<Pubkey, Option<AccountSharedData>>>,
 }
@@ -157,10 +166,10 @@ impl AccountStore {
         let mut lattice = self.base.lattice().clone();
         for (address, account) in &self.written {
             if let Some(before) = self.base.accounts.get(address) {
-                lattice.subtract(address, before);
+                lattice.subtract(address, in_lattice(before));
             }
             if let Some(account) = account {
-                lattice.add(address, account);
+                lattice.add(address, in_lattice(account));
             }
         }
         lattice
@@ -270,8 +279,18 @@ impl AccountStore {
     }
 
     /// Hands out what the slot changed, each address with its state before, and begins a new slot.
-    pub(crate) fn take_slot_changes(&mut self) -> HashMap<Pubkey, Option<AccountSharedData>> {
+    pub(crate) fn take_slot_changes(&mut self) -> SlotChanges {
         std::mem::take(&mut self.before_slot)
+    }
+
+    /// The accounts as they are now that were others before, sorted by address.
+    pub(crate) fn changed_since(&self, before: &SlotChanges) -> BTreeMap<Pubkey, Option<&AccountSharedData>> {
+        let now = before
+            .iter()
+            .map(|(address, before)| (address, before, self.get(address)));
+        now.filter(|(_, before, now)| before.as_ref() != *now)
+            .map(|(address, _, now)| (*address, now))
+            .collect()
     }
 
     /// The session begins with the accounts as they are now.

@@ -1,8 +1,12 @@
-//! The result digest: one hash over everything that a replay computed.
+//! Digests over what a replay computed. The same archive, options and engine give the same ones on every machine.
 //!
-//! The same archive, options and engine give the same digest on every machine. It covers, in order, every block's
-//! slot, every transaction's signature and outcome, and at the end every account that the session changed, sorted by
-//! address. Integers are little-endian, lists and optional values carry their length in front.
+//! * The result digest covers, in order, every block's slot, every transaction's signature and outcome, and at the end
+//!   every account that the session changed, sorted by address.
+//! * The digest of a slot covers the same up to there: every slot's number and outcomes, and the accounts that each slot
+//!   changed. From the first slot on that differs, all digests of slots differ.
+//! * The digest of the state covers every account that is there, sorted by address.
+//!
+//! Integers are little-endian, lists and optional values carry their length in front.
 
 use std::fmt;
 
@@ -14,8 +18,10 @@ use solana_transaction_error::TransactionError;
 
 use crate::report::{Execution, Skip};
 
-/// Names the encoding; a change of the encoding changes the name.
-const DOMAIN: &[u8] = b"simulator result digest 1";
+/// Name the encodings; a change of an encoding changes the name.
+const RESULT_DOMAIN: &[u8] = b"simulator result digest 1";
+const SLOT_DOMAIN: &[u8] = b"simulator slot digest 1";
+const STATE_DOMAIN: &[u8] = b"simulator state digest 1";
 
 /// A BLAKE3 hash over the ordered outcomes and final state changes of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,25 +33,131 @@ impl fmt::Display for ResultDigest {
     }
 }
 
+/// Every account that a session knows at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateDigest {
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// A BLAKE3 hash over them, sorted by address.
+    pub digest: ResultDigest,
+}
+
 /// Takes in a replay as it goes.
 #[derive(Clone, Debug)]
-pub(crate) struct ResultHasher(blake3::Hasher);
+pub(crate) struct ResultHasher {
+    outcomes: Encoder,
+    /// What each slot changed.
+    changes: Encoder,
+}
+
+/// Takes in accounts one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct StateHasher {
+    encoder: Encoder,
+    accounts: u64,
+}
 
 impl Default for ResultHasher {
     fn default() -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(DOMAIN);
-        Self(hasher)
+        Self {
+            outcomes: Encoder::new(RESULT_DOMAIN),
+            changes: Encoder::new(SLOT_DOMAIN),
+        }
     }
 }
 
 impl ResultHasher {
     pub(crate) fn begin_slot(&mut self, slot: u64) {
-        self.0.update(b"slot");
-        self.u64(slot);
+        self.outcomes.0.update(b"slot");
+        self.outcomes.u64(slot);
     }
 
     pub(crate) fn transaction(&mut self, signature: &Signature, execution: &Execution) {
+        self.outcomes.transaction(signature, execution);
+    }
+
+    /// Takes in what a slot changed, sorted by address, and gives the digest up to its end.
+    pub(crate) fn end_slot<'a>(
+        &mut self,
+        changes: impl Iterator<Item = (Pubkey, Option<&'a AccountSharedData>)>,
+    ) -> ResultDigest {
+        self.changes.0.update(b"slot");
+        for (address, account) in changes {
+            self.changes.change(&address, account);
+        }
+        let mut both = self.changes.clone();
+        both.0.update(self.outcomes.0.finalize().as_bytes());
+        both.finish()
+    }
+
+    /// Takes in the final state changes and gives the digest.
+    pub(crate) fn finish<'a>(
+        mut self,
+        changes: impl Iterator<Item = (Pubkey, Option<&'a AccountSharedData>)>,
+    ) -> ResultDigest {
+        self.outcomes.0.update(b"state");
+        for (address, account) in changes {
+            self.outcomes.change(&address, account);
+        }
+        self.outcomes.finish()
+    }
+}
+
+impl Default for StateHasher {
+    fn default() -> Self {
+        Self {
+            encoder: Encoder::new(STATE_DOMAIN),
+            accounts: 0,
+        }
+    }
+}
+
+impl StateHasher {
+    /// Takes in the next account in the order of addresses.
+    pub(crate) fn add(&mut self, address: &Pubkey, account: &AccountSharedData) {
+        self.accounts += 1;
+        self.encoder.address(address);
+        self.encoder.account(account);
+    }
+
+    /// The digest of all of them.
+    pub(crate) fn finish(self) -> StateDigest {
+        StateDigest {
+            accounts: self.accounts,
+            digest: self.encoder.finish(),
+        }
+    }
+}
+
+/// The encoding of what digests cover.
+#[derive(Clone, Debug)]
+struct Encoder(blake3::Hasher);
+
+impl Encoder {
+    fn new(domain: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(domain);
+        Self(hasher)
+    }
+
+    fn finish(self) -> ResultDigest {
+        ResultDigest(*self.0.finalize().as_bytes())
+    }
+
+    fn change(&mut self, address: &Pubkey, account: Option<&AccountSharedData>) {
+        self.address(address);
+        self.option(account, Self::account);
+    }
+
+    fn account(&mut self, account: &AccountSharedData) {
+        self.u64(account.lamports());
+        self.address(account.owner());
+        self.u8(u8::from(account.executable()));
+        self.u64(account.rent_epoch());
+        self.bytes(account.data());
+    }
+
+    fn transaction(&mut self, signature: &Signature, execution: &Execution) {
         self.0.update(b"tx");
         self.0.update(signature.as_ref());
         match execution {
@@ -66,25 +178,6 @@ impl ResultHasher {
                 self.address(address);
             }
         }
-    }
-
-    /// Takes in the final state changes and gives the digest.
-    pub(crate) fn finish<'a>(
-        mut self,
-        changes: impl Iterator<Item = (Pubkey, Option<&'a AccountSharedData>)>,
-    ) -> ResultDigest {
-        self.0.update(b"state");
-        for (address, account) in changes {
-            self.address(&address);
-            self.option(account, |hasher, account| {
-                hasher.u64(account.lamports());
-                hasher.address(account.owner());
-                hasher.u8(u8::from(account.executable()));
-                hasher.u64(account.rent_epoch());
-                hasher.bytes(account.data());
-            });
-        }
-        ResultDigest(*self.0.finalize().as_bytes())
     }
 
     fn outcome(&mut self, outcome: &Outcome) {

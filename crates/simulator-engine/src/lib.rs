@@ -50,7 +50,7 @@ pub use batch::{BatchRange, MAX_BATCH_LEN};
 pub use block::{DecodeError, DecodedBlock, TransactionDecodeError, decode_transaction};
 pub use bundle::{Bundle, BundleOutcome};
 pub use checkpoint::{Checkpoint, ContextError};
-pub use digest::ResultDigest;
+pub use digest::{ResultDigest, StateDigest};
 pub use features::{FeatureChoice, known_features};
 pub use replay::{BlockhashInfo, Position, Replay, ReplayOptions, SlotError};
 pub use report::{

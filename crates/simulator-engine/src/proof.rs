@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ahash::HashMap;
-use simulator_archive::Scope;
-use solana_account::AccountSharedData;
+use simulator_archive::{LatticeHash, Scope};
 use solana_hash::Hash;
-use solana_pubkey::Pubkey;
 
-use crate::accounts::AccountStore;
-use crate::bank_hash::{LatticeHash, SlotIdentity, bank_hash};
+use crate::accounts::{AccountStore, SlotChanges};
+use crate::bank_hash::{SlotIdentity, bank_hash, in_lattice};
 use crate::report::{BankHashDifference, BankHashes, ProofUnavailable};
 
 /// Votes are only accepted for slots in SlotHashes, so that an older slot can no longer be named.
@@ -102,7 +99,7 @@ impl Proof {
         &mut self,
         slot: u64,
         identity: Result<SlotIdentity, ProofUnavailable>,
-        changes: &HashMap<Pubkey, Option<AccountSharedData>>,
+        changes: &SlotChanges,
         accounts: &AccountStore,
     ) -> Option<Hash> {
         let State::Running(lattice) = &mut self.state else {
@@ -114,10 +111,10 @@ impl Proof {
                 continue;
             }
             if let Some(before) = before {
-                lattice.subtract(address, before);
+                lattice.subtract(address, in_lattice(before));
             }
             if let Some(after) = after {
-                lattice.add(address, after);
+                lattice.add(address, in_lattice(after));
             }
         }
         self.last = match identity {

@@ -1,6 +1,10 @@
 //! Totals and digest of a replay, kept up as it goes.
 
+use std::collections::BTreeMap;
+
 use simulator_archive::model::{Outcome, Slot};
+use solana_account::AccountSharedData;
+use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
 use crate::accounts::AccountStore;
@@ -77,6 +81,11 @@ impl Recorder {
 
     pub(crate) fn summary(&self) -> Summary {
         self.summary.clone()
+    }
+
+    /// Takes in what a slot changed, and gives the digest up to its end.
+    pub(crate) fn end_slot(&mut self, changes: BTreeMap<Pubkey, Option<&AccountSharedData>>) -> ResultDigest {
+        self.hasher.end_slot(changes.into_iter())
     }
 
     pub(crate) fn digest(&self, accounts: &AccountStore) -> ResultDigest {

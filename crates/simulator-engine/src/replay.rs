@@ -16,7 +16,7 @@ use crate::block::DecodedBlock;
 use crate::blockhash_queue::{BlockhashAge, BlockhashQueue, RecentBlockhash};
 use crate::cause::Trials;
 use crate::check::Checker;
-use crate::digest::ResultDigest;
+use crate::digest::{ResultDigest, StateDigest, StateHasher};
 use crate::epoch::Payout;
 use crate::execute::Machine;
 use crate::features::{self, FeatureChoice};
@@ -30,6 +30,9 @@ use crate::runtime::{Runtime, SetupError};
 use crate::seen::SeenTransactions;
 use crate::sysvars::{self, Clock, SysvarError};
 use crate::view::AccountView;
+
+/// Addresses that are sorted at a time where the whole state is gone through.
+const STATE_PAGE: usize = 1 << 16;
 
 /// What a replay depends on besides its accounts and blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -428,6 +431,27 @@ impl Replay {
     #[must_use]
     pub fn result_digest(&self) -> ResultDigest {
         self.recorder.digest(&self.accounts)
+    }
+
+    /// The digest over every account that exists and is known, as it stands now. Takes time in proportion to all of their
+    /// data.
+    #[must_use]
+    pub fn state_digest(&self) -> StateDigest {
+        let mut hasher = StateHasher::default();
+        let mut after = None;
+        loop {
+            let page = self.accounts.addresses_after(after.as_ref(), STATE_PAGE);
+            for (address, account) in page
+                .iter()
+                .filter_map(|address| Some((address, self.accounts.get(address)?)))
+            {
+                hasher.add(address, account);
+            }
+            match page.last() {
+                Some(last) => after = Some(*last),
+                None => return hasher.finish(),
+            }
+        }
     }
 
     /// The height of a block that follows the last one; counted where it is not recorded.

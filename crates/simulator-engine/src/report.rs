@@ -10,6 +10,8 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction_error::TransactionError;
 
+use crate::digest::ResultDigest;
+
 /// One transaction of a block, executed and compared with its record.
 #[derive(Clone, Debug)]
 pub struct TransactionReport {
@@ -178,6 +180,9 @@ pub struct SlotReport {
     /// Its bank hash as computed from the session's own accounts; `None` where the accounts of the archive are not
     /// complete, its parent's hash is unknown, or the session was changed by its user.
     pub bank_hash: Option<Hash>,
+    /// A digest over everything that the session has done up to the end of the slot: all outcomes, and all accounts that
+    /// each slot changed. Two sessions that agree here have done the same until here.
+    pub digest: ResultDigest,
 }
 
 /// Totals of a replay.

@@ -6,6 +6,7 @@ use simulator_archive::model::Block;
 use solana_hash::Hash;
 use solana_sdk_ids::incinerator;
 
+use crate::accounts::SlotChanges;
 use crate::bank_hash::SlotIdentity;
 use crate::block::DecodedBlock;
 use crate::fees::{self, CollectedFees, LeaderFee};
@@ -96,7 +97,9 @@ impl Replay {
         if self.accounts.get(&incinerator::ID).is_some() {
             self.accounts.remove(&incinerator::ID);
         }
-        let bank_hash = self.prove_slot(open);
+        let changes = self.accounts.take_slot_changes();
+        let bank_hash = self.prove_slot(open, &changes);
+        let digest = self.recorder.end_slot(self.accounts.changed_since(&changes));
         self.tip = Tip {
             slot: block.slot,
             epoch: self.runtime.epoch_schedule.get_epoch(block.slot),
@@ -107,6 +110,7 @@ impl Replay {
         SlotReport {
             slot: block.slot,
             bank_hash,
+            digest,
         }
     }
 
@@ -123,9 +127,8 @@ impl Replay {
         }
     }
 
-    fn prove_slot(&mut self, open: &OpenSlot) -> Option<Hash> {
+    fn prove_slot(&mut self, open: &OpenSlot, changes: &SlotChanges) -> Option<Hash> {
         let block = open.block.block();
-        let changes = self.accounts.take_slot_changes();
         let identity = open
             .parent_bank_hash
             .map(|parent| SlotIdentity {
@@ -134,6 +137,6 @@ impl Replay {
                 blockhash: block.blockhash,
             })
             .ok_or(ProofUnavailable::ParentUnknown);
-        self.proof.close_slot(block.slot, identity, &changes, &self.accounts)
+        self.proof.close_slot(block.slot, identity, changes, &self.accounts)
     }
 }

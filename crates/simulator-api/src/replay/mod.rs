@@ -13,4 +13,7 @@ pub use outcome::{AccountDiff, Divergence, DivergenceClass, OutcomeDetail, Signe
 pub use slots::{
     BankHashPair, GET_REPLAY_OUTCOMES, GetReplayOutcomesParams, OutcomeCounts, ReplayOutcomes, SlotOutcome,
 };
-pub use summary::{BankHashCounts, BankHashDifference, GET_REPLAY_SUMMARY, ReplaySummary, UnreproducedEffect};
+pub use summary::{
+    BankHashCounts, BankHashDifference, GET_REPLAY_STATE_DIGEST, GET_REPLAY_SUMMARY, ReplayStateDigest, ReplaySummary,
+    UnreproducedEffect,
+};

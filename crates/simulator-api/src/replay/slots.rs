@@ -1,5 +1,7 @@
 //! Outcomes by slot, and how they are read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Divergence, TransactionOutcome};
@@ -49,6 +51,13 @@ pub struct SlotOutcome {
     /// Its bank hash, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_hash: Option<BankHashPair>,
+    /// BLAKE3 over everything that the session has done up to the end of this slot, hexadecimal: all outcomes, and all
+    /// accounts that each slot changed. From the first slot on that differs between two sessions, all of these differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Numbers of its unverifiable transactions by the reason, in camel case. Later versions may know more reasons.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unverifiable_by_reason: BTreeMap<String, u64>,
     /// Every difference from the record.
     #[serde(default)]
     pub divergences: Vec<Divergence>,

@@ -39,6 +39,20 @@ pub struct ReplaySummary {
     pub complete: bool,
 }
 
+/// The JSON-RPC method that reads the digest of the state: no parameters in, [`ReplayStateDigest`] out.
+pub const GET_REPLAY_STATE_DIGEST: &str = "getReplayStateDigest";
+
+/// The state of a session at one moment, in one number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayStateDigest {
+    /// The open slot, or the last one after the end.
+    pub slot: u64,
+    /// How many accounts exist and are known.
+    pub accounts: u64,
+    /// BLAKE3 over all of them, sorted by address, hexadecimal.
+    pub digest: String,
+}
+
 /// How bank hashes compare with the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

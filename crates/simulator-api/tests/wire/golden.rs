@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use simulator_api::replay::{
     AccountBytes, AccountDiff, BankHashCounts, BankHashDifference, BankHashPair, Divergence, DivergenceClass,
     GetReplayAccountsParams, GetReplayOutcomesParams, OutcomeCounts, OutcomeDetail, ReplayAccount, ReplayAccountEntry,
-    ReplayAccounts, ReplayOutcomes, ReplaySummary, SignedAmount, SlotOutcome, TransactionOutcome, UnreproducedEffect,
-    Verdict,
+    ReplayAccounts, ReplayOutcomes, ReplayStateDigest, ReplaySummary, SignedAmount, SlotOutcome, TransactionOutcome,
+    UnreproducedEffect, Verdict,
 };
 use simulator_api::usage::{BundleBuilds, ComputeTotals, DailyUsage, Pricing, SessionCounts, UsageReport};
 use simulator_api::*;
@@ -175,6 +175,14 @@ fn replay_bodies() {
         },
     );
     check("body/replay_accounts", &replay_accounts());
+    check(
+        "body/replay_state_digest",
+        &ReplayStateDigest {
+            slot: 402_000_001,
+            accounts: 617,
+            digest: "a5".repeat(32),
+        },
+    );
 }
 
 #[test]
@@ -186,6 +194,7 @@ fn every_body_has_a_test() {
         "replay_accounts_params",
         "replay_outcomes",
         "replay_outcomes_params",
+        "replay_state_digest",
         "replay_summary",
         "scheduled_actions",
         "sequenced",
@@ -820,6 +829,8 @@ fn replay_outcomes() -> ReplayOutcomes {
             computed: Some("4sGjMW1sUnHzSxGspuhpqLDx6wiyjNtZ".into()),
             recorded: Some("EtWTRABZaYq6iMfeYKouRu166VU2xqa1".into()),
         }),
+        digest: Some("5a".repeat(32)),
+        unverifiable_by_reason: BTreeMap::from([("noRecord".into(), 1)]),
         divergences: vec![Divergence {
             slot: 402_000_001,
             index: 1,

@@ -564,9 +564,11 @@ fn slot_outcome() -> impl Strategy<Value = SlotOutcome> {
     let hashes = (of(text()), of(text())).prop_map(|(computed, recorded)| BankHashPair { computed, recorded });
     let header = (any::<u64>(), any::<u64>(), any::<Option<i64>>(), text(), any::<u64>());
     let lists = (vec(divergence(), 0..2), vec(transaction(), 0..2));
-    (header, counts(), of(hashes), lists).prop_map(|(header, counts, bank_hash, lists)| {
+    let extras = (of(text()), btree_map(text(), any::<u64>(), 0..2));
+    (header, counts(), of(hashes), lists, extras).prop_map(|(header, counts, bank_hash, lists, extras)| {
         let (slot, parent_slot, block_time, blockhash, compute_units) = header;
         let (divergences, transactions) = lists;
+        let (digest, unverifiable_by_reason) = extras;
         SlotOutcome {
             slot,
             parent_slot,
@@ -575,6 +577,8 @@ fn slot_outcome() -> impl Strategy<Value = SlotOutcome> {
             counts,
             compute_units,
             bank_hash,
+            digest,
+            unverifiable_by_reason,
             divergences,
             transactions,
         }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator_api::AccountModifications;
 use simulator_api::replay::{
-    GET_REPLAY_ACCOUNTS, GET_REPLAY_OUTCOMES, GET_REPLAY_SUMMARY, GetReplayAccountsParams, GetReplayOutcomesParams,
-    ReplayAccounts, ReplayOutcomes, ReplaySummary,
+    GET_REPLAY_ACCOUNTS, GET_REPLAY_OUTCOMES, GET_REPLAY_STATE_DIGEST, GET_REPLAY_SUMMARY, GetReplayAccountsParams,
+    GetReplayOutcomesParams, ReplayAccounts, ReplayOutcomes, ReplayStateDigest, ReplaySummary,
 };
 use solana_address::Address;
 
@@ -82,6 +82,16 @@ impl RpcEndpoint {
     /// [`RpcCallError`].
     pub async fn get_replay_summary(&self) -> Result<ReplaySummary, RpcCallError> {
         self.call(GET_REPLAY_SUMMARY, NONE).await
+    }
+
+    /// The digest over every account that the session knows. The server goes through the whole state, which may take it
+    /// as long as `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcCallError`].
+    pub async fn get_replay_state_digest(&self, patience: Duration) -> Result<ReplayStateDigest, RpcCallError> {
+        self.call_patiently(GET_REPLAY_STATE_DIGEST, NONE, patience).await
     }
 
     /// Accounts that the session knows, sorted by address, after `params.after`.

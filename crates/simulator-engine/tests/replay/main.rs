@@ -4,6 +4,7 @@ mod bundles;
 mod causes;
 mod changes;
 mod checkpoints;
+mod digests;
 mod ledgers;
 mod real;
 mod sessions;

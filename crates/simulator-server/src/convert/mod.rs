@@ -28,7 +28,7 @@ pub(crate) use notification::{
 };
 pub(crate) use order::{continue_order, continue_to_order};
 pub(crate) use outcome::SlotRecord;
-pub(crate) use summary::{SummaryContext, Tally, replay_summary};
+pub(crate) use summary::{SummaryContext, Tally, replay_summary, state_digest};
 pub(crate) use transaction::{
     confirmed, execution_error, signature_status, status, status_meta, transaction_from_text,
 };

@@ -55,6 +55,7 @@ impl SlotRecord {
 
     /// The finished record as JSON.
     pub(crate) fn finish(mut self, report: &SlotReport) -> Box<RawValue> {
+        self.outcome.digest = Some(report.digest.to_string());
         if let Some(computed) = report.bank_hash {
             self.outcome.bank_hash.get_or_insert_default().computed = Some(computed.to_string());
         }
@@ -69,10 +70,14 @@ impl SlotRecord {
             Some(outcome) if outcome.status.is_ok() => counts.successes += 1,
             _ => counts.failures += 1,
         }
-        match report.verdict {
+        match &report.verdict {
             engine::Verdict::Matched => counts.matched += 1,
             engine::Verdict::Diverged(_) => counts.diverged += 1,
-            engine::Verdict::Unverifiable(_) => counts.unverifiable += 1,
+            engine::Verdict::Unverifiable(reason) => {
+                counts.unverifiable += 1;
+                let reasons = &mut self.outcome.unverifiable_by_reason;
+                *reasons.entry(unverifiable_kind(reason).to_owned()).or_default() += 1;
+            }
         }
         self.outcome.compute_units += outcome.and_then(|outcome| outcome.compute_units).unwrap_or_default();
     }
@@ -115,6 +120,14 @@ fn verdict(verdict: &engine::Verdict) -> (Verdict, Option<String>) {
         engine::Verdict::Matched => (Verdict::Matched, None),
         engine::Verdict::Diverged(_) => (Verdict::Diverged, None),
         engine::Verdict::Unverifiable(reason) => (Verdict::Unverifiable, Some(unverifiable_reason(reason))),
+    }
+}
+
+fn unverifiable_kind(reason: &Unverifiable) -> &'static str {
+    match reason {
+        Unverifiable::NoRecord => "noRecord",
+        Unverifiable::Skipped(Skip::IgnoredSigner(_)) => "ignoredSigner",
+        Unverifiable::Skipped(Skip::UnknownAccount(_)) => "unknownAccount",
     }
 }
 

@@ -3,12 +3,14 @@
 use std::ops::RangeInclusive;
 
 use simulator_api::SessionSummary;
-use simulator_api::replay::{BankHashCounts, BankHashDifference, OutcomeCounts, ReplaySummary, UnreproducedEffect};
+use simulator_api::replay::{
+    BankHashCounts, BankHashDifference, OutcomeCounts, ReplayStateDigest, ReplaySummary, UnreproducedEffect,
+};
 use simulator_archive::ArchiveDigest;
 use simulator_archive::model::Slot;
 use simulator_engine::{
-    BankHashes, ENGINE_VERSION, Execution, Occurrences, OutcomeField, ProofUnavailable, Replay, TransactionReport,
-    Unreproduced, Unverifiable, Verdict,
+    BankHashes, ENGINE_VERSION, Execution, Occurrences, OutcomeField, ProofUnavailable, Replay, StateDigest,
+    TransactionReport, Unreproduced, Unverifiable, Verdict,
 };
 
 /// Counts for the summary of `completed`.
@@ -84,6 +86,16 @@ pub(crate) fn replay_summary(replay: &Replay, context: &SummaryContext, complete
         last_slot: *context.range.end(),
         injected: summary.injected,
         complete,
+    }
+}
+
+/// What `getReplayStateDigest` shows.
+pub(crate) fn state_digest(replay: &Replay) -> ReplayStateDigest {
+    let StateDigest { accounts, digest } = replay.state_digest();
+    ReplayStateDigest {
+        slot: replay.slot(),
+        accounts,
+        digest: digest.to_string(),
     }
 }
 

@@ -8,8 +8,8 @@ use simulator_archive::model::{
     Block, InnerInstruction, InnerInstructions, Outcome, RecordedTransaction, TokenBalance,
 };
 use simulator_engine::{
-    AccountDiff, Divergence, DivergenceClass, Execution, OutcomeField, Skip, SlotReport, TransactionReport,
-    Unverifiable, Verdict,
+    AccountDiff, Divergence, DivergenceClass, Execution, OutcomeField, ResultDigest, Skip, SlotReport,
+    TransactionReport, Unverifiable, Verdict,
 };
 use solana_account::{Account, AccountSharedData};
 use solana_account_decoder::{UiAccountEncoding, UiDataSliceConfig};
@@ -314,6 +314,7 @@ fn the_record_of_a_slot() {
     let closed = SlotReport {
         slot: 40,
         bank_hash: Some(Hash::default()),
+        digest: ResultDigest([0x5a; 32]),
     };
     let record: Value = serde_json::from_str(record.finish(&closed).get()).unwrap();
     let divergence = |field: &str, recorded: Value, computed: Value| {
@@ -330,6 +331,8 @@ fn the_record_of_a_slot() {
     let counts = json!({"total": 3, "successes": 1, "failures": 2, "matched": 0, "diverged": 2, "unverifiable": 1});
     assert_eq!((&record["counts"], &record["computeUnits"]), (&counts, &json!(150)));
     assert_eq!(record["bankHash"], json!({"computed": SYSTEM}));
+    assert_eq!(record["digest"], "5a".repeat(32));
+    assert_eq!(record["unverifiableByReason"], json!({"ignoredSigner": 1}));
     let first = &record["transactions"][0];
     assert_eq!(first["solChanges"], json!({FROM: -6000, TO: 1000}));
     assert_eq!(first["tokenChanges"], json!({FROM: {MINT: "-150"}}));

@@ -125,6 +125,7 @@ async fn dispatch(target: &Target, method: &str, params: Params<'_>) -> Answer {
         "simulateTransaction" => simulate::simulate_transaction(target, params).await,
         simulator_api::replay::GET_REPLAY_ACCOUNTS => replay::get_replay_accounts(target, params).await,
         simulator_api::replay::GET_REPLAY_OUTCOMES => replay::get_replay_outcomes(target, params).await,
+        simulator_api::replay::GET_REPLAY_STATE_DIGEST => replay::get_replay_state_digest(target).await,
         simulator_api::replay::GET_REPLAY_SUMMARY => replay::get_replay_summary(session).await,
         unknown => Err(RpcError::method_not_found(unknown)),
     }

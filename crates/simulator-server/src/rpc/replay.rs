@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::call::Params;
 use super::error::RpcError;
 use super::{Answer, Target, result};
-use crate::convert::replay_account;
+use crate::convert::{replay_account, state_digest};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
 use crate::outcomes::{OutcomePage, OutcomeRequest};
@@ -52,6 +52,13 @@ pub(super) async fn get_replay_outcomes(target: &Target, params: Params<'_>) -> 
 
 pub(super) async fn get_replay_summary(session: &SessionHandle) -> Answer {
     result(&session.read(Executor::replay_summary).await?)
+}
+
+/// Goes through the whole state, so that it counts as a search.
+pub(super) async fn get_replay_state_digest(target: &Target) -> Answer {
+    target.budget.search()?;
+    let digest = |executor: &Executor| state_digest(executor.replay());
+    result(&target.session.read(digest).await?)
 }
 
 pub(super) async fn get_replay_accounts(target: &Target, params: Params<'_>) -> Answer {

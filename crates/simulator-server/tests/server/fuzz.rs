@@ -24,7 +24,7 @@ const CONTROL: [&str; 13] = [
 ];
 
 /// Each method with parameters of every kind that there is.
-const METHODS: [&str; 44] = [
+const METHODS: [&str; 45] = [
     "getAccountInfo",
     "getAddressLookupTable",
     "getBalance",
@@ -47,6 +47,7 @@ const METHODS: [&str; 44] = [
     "getRecentPrioritizationFees",
     "getReplayAccounts",
     "getReplayOutcomes",
+    "getReplayStateDigest",
     "getReplaySummary",
     "getSignatureStatuses",
     "getSignaturesForAddress",

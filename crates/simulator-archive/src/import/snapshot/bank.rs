@@ -11,9 +11,9 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
 use super::error::SnapshotProblem;
-use super::lattice::{ELEMENTS, Lattice};
 use super::storage::StorageId;
 use super::tar::Tar;
+use crate::lattice::LatticeHash;
 use crate::manifest::{self, EpochStakes, RecentBlockhash, VoterStake};
 
 /// The most files of accounts that are believed. A snapshot of mainnet has one for each slot of an epoch, 432,000.
@@ -33,7 +33,7 @@ pub(super) struct Bank {
     /// The length of each file of accounts.
     pub(super) storages: BTreeMap<StorageId, u64>,
     /// The sum of all accounts, where the version that wrote the snapshot computed it.
-    pub(super) lattice: Option<Lattice>,
+    pub(super) lattice: Option<LatticeHash>,
     /// The hash of all accounts of older versions, and the one of an epoch that went with it.
     pub(super) accounts_hash: [u8; 32],
     pub(super) epoch_accounts_hash: Option<[u8; 32]>,
@@ -71,7 +71,7 @@ pub(super) fn read_bank<R: BufRead>(tar: &mut Tar<R>, entry: &str) -> Result<Ban
 struct Extra {
     epoch_accounts_hash: Option<[u8; 32]>,
     epoch_stakes: Vec<EpochStakes>,
-    lattice: Option<Lattice>,
+    lattice: Option<LatticeHash>,
 }
 
 struct Bincode<'a, R> {
@@ -231,13 +231,8 @@ impl<R: BufRead> Bincode<'_, R> {
         Ok(epochs)
     }
 
-    fn lattice(&mut self) -> Result<Lattice, SnapshotProblem> {
-        let bytes = self.array::<{ 2 * ELEMENTS }>()?;
-        let mut lattice = Lattice::zero();
-        for (element, pair) in lattice.0.iter_mut().zip(bytes.as_chunks::<2>().0) {
-            *element = u16::from_le_bytes(*pair);
-        }
-        Ok(lattice)
+    fn lattice(&mut self) -> Result<LatticeHash, SnapshotProblem> {
+        self.array().map(|bytes| LatticeHash::from_bytes(&bytes))
     }
 
     fn later<T>(

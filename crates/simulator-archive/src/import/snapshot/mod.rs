@@ -7,7 +7,6 @@
 
 mod bank;
 mod error;
-mod lattice;
 mod name;
 mod storage;
 mod tar;
@@ -24,11 +23,11 @@ use super::error::ImportError;
 use super::input::{InputFile, Meter};
 use super::sort::{Record, Sorted, Sorter};
 use crate::codec::{Decoder, Encoder, decode_account, encode_account};
+use crate::lattice::LatticeHash;
 use crate::manifest::{self, SourceFile};
 use crate::model::{Account, Slot};
 use bank::{Bank, read_bank};
 pub use error::SnapshotProblem;
-use lattice::Lattice;
 use name::Name;
 use storage::{Storage, StorageError, StorageId, Stored};
 use tar::{Entry, EntryKind, Tar};
@@ -52,7 +51,7 @@ pub(super) struct SnapshotAccounts {
     /// Whether the bank came too late to leave out what does not count.
     is_unfiltered: bool,
     /// The sum of the accounts, where all of them are kept.
-    sum: Option<Lattice>,
+    sum: Option<LatticeHash>,
     /// What the manifest says about the file.
     pub(super) source: SourceFile,
 }
@@ -115,7 +114,7 @@ impl SnapshotAccounts {
             sorted: sorter.finish().map_err(ImportError::Sort)?,
             next: None,
             is_unfiltered,
-            sum: closure.is_none().then(Lattice::zero),
+            sum: closure.is_none().then(LatticeHash::default),
             source: meter.source(),
         };
         accounts.next = accounts.record()?;

@@ -5,7 +5,7 @@ use solana_hash::Hash;
 
 use super::bank::Bank;
 use super::error::SnapshotProblem;
-use super::lattice::Lattice;
+use crate::lattice::LatticeHash;
 use crate::model::Slot;
 
 /// What the name of a snapshot says.
@@ -43,7 +43,7 @@ impl Name {
             let hash = Sha256::new().chain_update(bank.accounts_hash).chain_update(epoch);
             Hash::new_from_array(hash.finalize().into())
         };
-        let is_named = Some(self.hash) == bank.lattice.as_ref().map(Lattice::checksum)
+        let is_named = Some(self.hash) == bank.lattice.as_ref().map(LatticeHash::checksum)
             || self.hash.to_bytes() == bank.accounts_hash
             || Some(self.hash) == bank.epoch_accounts_hash.map(with_epoch);
         match is_named || bank.lattice.is_none() {
