@@ -3,6 +3,7 @@
 mod import;
 mod index;
 mod inspect;
+mod replay;
 mod verify;
 
 use thiserror::Error;
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::output::OutputError;
 use crate::prepare::PrepareError;
 use crate::progress::Visibility;
+use crate::run::RunError;
 use crate::signals;
 
 /// Why a command on an archive failed.
@@ -23,6 +25,8 @@ pub(crate) enum ArchiveCommandError {
     Output(#[from] OutputError),
     #[error("cannot index the archive")]
     Index(#[source] index::IndexError),
+    #[error(transparent)]
+    Run(#[from] RunError),
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
 }
@@ -34,6 +38,7 @@ impl ArchiveCommandError {
             Self::Prepare(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Index(error) => error.exit(),
+            Self::Run(error) => error.exit(),
             Self::Signals(_) => Exit::Failed,
         }
     }

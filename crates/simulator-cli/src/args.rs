@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Serve archives over the backtest protocol
     Serve(ServeArgs),
+    /// Run again what the manifest of a run describes, and compare
+    VerifyRun(VerifyRunArgs),
     /// List the slot ranges that a server or an archive offers
     Ranges(RangesArgs),
     /// Import, inspect and verify archives
@@ -117,6 +119,9 @@ pub(crate) struct RunArgs {
     /// File for every known account after the last slot, as JSON lines sorted by address
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) dump_accounts: Option<PathBuf>,
+    /// File for a manifest of the run: what was replayed, how, and digests of what came out, for `sim verify-run`
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) manifest: Option<PathBuf>,
     /// Exit with code 3 when more than this diverged: transactions, and slots whose bank hash is not the recorded one
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub(crate) max_divergence: Option<u64>,
@@ -130,6 +135,22 @@ pub(crate) struct RunArgs {
     /// Slots a continue [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Pace")]
     pub(crate) advance: Option<NonZeroU64>,
+}
+
+/// `sim verify-run`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyRunArgs {
+    /// The manifest that `sim run --manifest` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Number of sessions at a time, where there are several ranges
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) parallel: NonZeroUsize,
+    /// Print one JSON object instead of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `--subscriptions` may name.
@@ -226,7 +247,7 @@ pub(crate) enum ArchiveCommand {
     /// Show what an archive holds
     Inspect(ArchiveArgs),
     /// Read every byte of an archive and compare it with its digest
-    Verify(ArchiveArgs),
+    Verify(VerifyArgs),
 }
 
 /// `sim archive import`.
@@ -293,7 +314,21 @@ pub(crate) struct IndexArgs {
     pub(crate) interval: NonZeroU64,
 }
 
-/// `sim archive inspect` and `sim archive verify`.
+/// `sim archive verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The archive
+    #[arg(value_name = "PATH_OR_URL")]
+    pub(crate) archive: String,
+    /// Then replay it, too, and compare what comes out with what the chain recorded
+    #[arg(long)]
+    pub(crate) replay: bool,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sim archive inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct ArchiveArgs {
     /// The archive

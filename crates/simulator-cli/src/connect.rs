@@ -13,7 +13,7 @@ pub(crate) use self::reach::{ReachError, is_lost, is_lost_call, reach};
 use crate::args::ApiKey;
 use crate::exit::Exit;
 use crate::place::Place;
-use crate::prepare::{PrepareError, Prepared};
+use crate::prepare::{PrepareError, Prepared, PreparedArchive};
 use crate::progress::Visibility;
 
 /// What this tool calls itself towards a server.
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct Local {
     server: LocalServer,
-    _archives: Prepared,
+    archives: Prepared,
 }
 
 /// Why there is no way to recorded history.
@@ -71,17 +71,14 @@ impl Connection {
             }
             Place::Archives(places) => {
                 let archives = Prepared::new(&places, visibility).await?;
-                let server = LocalServer::start(archives.locations()).await?;
+                let server = LocalServer::start(&archives.locations()).await?;
                 let client = BacktestClient::builder()
                     .url(server.url())
                     .user_agent(USER_AGENT)
                     .build();
                 Ok(Self {
                     client,
-                    local: Some(Local {
-                        server,
-                        _archives: archives,
-                    }),
+                    local: Some(Local { server, archives }),
                 })
             }
         }
@@ -90,6 +87,11 @@ impl Connection {
     /// The client of the server.
     pub(crate) fn client(&self) -> &BacktestClient {
         &self.client
+    }
+
+    /// The archives that are served here; empty where the server is elsewhere.
+    pub(crate) fn archives(&self) -> &[PreparedArchive] {
+        self.local.as_ref().map_or(&[], |local| local.archives.archives())
     }
 
     /// Stops the server, if it was started here.

@@ -10,6 +10,7 @@ use crate::ranges::RangesError;
 use crate::run::RunError;
 use crate::serve::ServeError;
 use crate::settings::SettingsError;
+use crate::verify_run::VerifyRunError;
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -20,6 +21,8 @@ pub(crate) enum CliError {
     Run(#[from] RunError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    VerifyRun(#[from] VerifyRunError),
     #[error(transparent)]
     Ranges(#[from] RangesError),
     #[error(transparent)]
@@ -35,6 +38,7 @@ impl CliError {
             Self::Settings(_) => Exit::Usage,
             Self::Run(error) => error.exit(),
             Self::Serve(error) => error.exit(),
+            Self::VerifyRun(error) => error.exit(),
             Self::Ranges(error) => error.exit(),
             Self::Archive(error) => error.exit(),
             Self::Runtime(_) => Exit::Failed,

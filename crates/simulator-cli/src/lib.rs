@@ -12,6 +12,7 @@ mod args;
 mod connect;
 mod error;
 mod exit;
+mod manifest;
 mod output;
 mod place;
 mod prepare;
@@ -23,6 +24,7 @@ mod serve;
 mod settings;
 mod signals;
 mod stdout;
+mod verify_run;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -86,6 +88,7 @@ fn execute(cli: Cli) -> Result<Exit, CliError> {
         match cli.command {
             Command::Run(args) => Ok(run::run(*args, visibility).await?),
             Command::Serve(args) => Ok(serve::serve(args, visibility).await?),
+            Command::VerifyRun(args) => Ok(verify_run::verify_run(args, visibility).await?),
             Command::Ranges(args) => Ok(ranges::ranges(args, visibility).await?),
             Command::Archive(command) => Ok(archive::archive(command, visibility).await?),
         }

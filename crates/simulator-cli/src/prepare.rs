@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use simulator_archive::import::files::{self, Files};
 use simulator_archive::import::{ImportError, ImportOptions, ImportProgress, ledger};
-use simulator_archive::{Archive, ArchiveError, LocationError, Manifest};
+use simulator_archive::{Archive, ArchiveDigest, ArchiveError, LocationError, Manifest};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -18,8 +18,18 @@ const BLOCKS: [&str; 3] = ["blocks.jsonl", "blocks.jsonl.gz", "blocks.jsonl.zst"
 /// Archives that can be opened. Those that were made on the fly go with this value.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    locations: Vec<String>,
+    archives: Vec<PreparedArchive>,
     _temporary: Vec<TempDir>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedArchive {
+    /// What the user named: an archive, or a ledger directory.
+    pub(crate) place: String,
+    /// Where the archive is.
+    location: String,
+    pub(crate) digest: ArchiveDigest,
 }
 
 /// Why an archive could not be opened, or a ledger directory not imported.
@@ -66,26 +76,34 @@ impl Prepared {
     /// Imports each place that is a ledger directory into a temporary archive. The others have to be archives.
     pub(crate) async fn new(places: &[String], visibility: Visibility) -> Result<Self, PrepareError> {
         let mut prepared = Self {
-            locations: Vec::new(),
+            archives: Vec::new(),
             _temporary: Vec::new(),
         };
         for place in places {
+            let mut location = place.clone();
             if is_ledger(Path::new(place)) {
                 let directory = import(place, visibility).await?;
-                prepared.locations.push(directory.path().to_string_lossy().into_owned());
+                location = directory.path().to_string_lossy().into_owned();
                 prepared._temporary.push(directory);
-            } else {
-                // It is opened only to say by which name it was given if it is none.
-                open_archive(place).await?;
-                prepared.locations.push(place.clone());
             }
+            let digest = open_archive(&location).await?.digest();
+            prepared.archives.push(PreparedArchive {
+                place: place.clone(),
+                location,
+                digest,
+            });
         }
         Ok(prepared)
     }
 
+    /// The archives, in the order of the places.
+    pub(crate) fn archives(&self) -> &[PreparedArchive] {
+        &self.archives
+    }
+
     /// Where the archives are, in the order of the places.
-    pub(crate) fn locations(&self) -> &[String] {
-        &self.locations
+    pub(crate) fn locations(&self) -> Vec<String> {
+        self.archives.iter().map(|archive| archive.location.clone()).collect()
     }
 }
 

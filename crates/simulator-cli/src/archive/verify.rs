@@ -6,7 +6,8 @@ use serde::Serialize;
 use simulator_archive::{VerifyProgress, VerifyReport};
 
 use super::ArchiveCommandError;
-use crate::args::ArchiveArgs;
+use super::replay::{ReplayReport, replay};
+use crate::args::VerifyArgs;
 use crate::error::chain;
 use crate::exit::Exit;
 use crate::output::OutputError;
@@ -15,20 +16,33 @@ use crate::progress::{Progress, Unit, Visibility};
 use crate::report::Grouped;
 use crate::stdout::{print, print_json};
 
-/// Reads every byte of an archive. What is wrong goes to standard error, and the exit code is that of a failure.
-pub(super) async fn verify(args: ArchiveArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
+/// Reads every byte of an archive, and replays it if that is asked for and every byte is right. What is wrong goes to
+/// standard error, and the exit code is that of a failure; that of a gate if the replay does not agree with the record.
+pub(super) async fn verify(args: VerifyArgs, visibility: Visibility) -> Result<Exit, ArchiveCommandError> {
     let archive = open_archive(&args.archive).await?;
     let size = archive.manifest().size();
     let progress = Progress::start(visibility, Unit::Bytes, size, "verifying");
     let report = simulator_archive::verify(&archive, |so_far| progress.set(so_far.bytes, size)).await;
     progress.clear();
-    let verification = Verification::of(&report);
-    if args.json {
-        print_json(&verification)?;
-    } else {
+    let mut verification = Verification::of(&report);
+    if !args.json {
         tell(&args.archive, &verification)?;
     }
-    Ok(if report.is_intact() { Exit::Done } else { Exit::Failed })
+    let mut exit = if report.is_intact() { Exit::Done } else { Exit::Failed };
+    if args.replay && report.is_intact() {
+        let Some(replayed) = replay(&args.archive, visibility).await? else {
+            return Ok(Exit::Interrupted);
+        };
+        exit = replayed.exit();
+        if !args.json {
+            replayed.print()?;
+        }
+        verification.replay = Some(replayed.report());
+    }
+    if args.json {
+        print_json(&verification)?;
+    }
+    Ok(exit)
 }
 
 /// What was found, in JSON.
@@ -42,6 +56,9 @@ struct Verification {
     accounts: u64,
     changes: u64,
     problems: Vec<String>,
+    /// What the replay came to, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<ReplayReport>,
 }
 
 impl Verification {
@@ -64,6 +81,7 @@ impl Verification {
             accounts,
             changes,
             problems,
+            replay: None,
         }
     }
 }

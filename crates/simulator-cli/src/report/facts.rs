@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use simulator_api::replay::BankHashCounts;
 
 /// Everything about a run that is not about one transaction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,12 +56,15 @@ pub(crate) struct Summary {
     /// Diverged transactions by class.
     pub(crate) diverged_by_class: BTreeMap<String, u64>,
     pub(crate) unverifiable: u64,
+    /// Unverifiable transactions by reason.
+    pub(crate) unverifiable_by_reason: BTreeMap<String, u64>,
     pub(crate) compute_units: u64,
     pub(crate) wall_seconds: f64,
 }
 
 /// How computed bank hashes compare with those that votes of later blocks name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct BankHashes {
     pub(crate) agreed: u64,
     pub(crate) differed: u64,
@@ -71,8 +75,23 @@ pub(crate) struct BankHashes {
     pub(crate) unavailable: Option<String>,
 }
 
+impl BankHashes {
+    /// Adds those of a session that comes after the others.
+    pub(crate) fn add(&mut self, counts: &BankHashCounts) {
+        self.agreed += counts.agreed;
+        self.differed += counts.differed;
+        self.not_recorded += counts.unrecorded;
+        let first = counts.first_difference.as_ref().map(|difference| difference.slot);
+        self.first_difference = self.first_difference.or(first);
+        if self.unavailable.is_none() {
+            self.unavailable.clone_from(&counts.unavailable);
+        }
+    }
+}
+
 /// Something that the runtime did outside transactions and that what the archive holds does not let us repeat.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Unreproduced {
     pub(crate) kind: String,
     pub(crate) count: u64,

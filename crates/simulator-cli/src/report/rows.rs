@@ -11,6 +11,8 @@ pub(crate) struct SlotRecord {
     pub(crate) totals: SlotRow,
     pub(crate) divergences: Vec<DivergenceRow>,
     pub(crate) transactions: Vec<TransactionRow>,
+    /// Its unverifiable transactions by reason.
+    pub(crate) unverifiable_by_reason: BTreeMap<String, u64>,
 }
 
 /// Totals of one slot, over all its transactions.

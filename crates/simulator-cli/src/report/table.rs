@@ -1,10 +1,11 @@
 //! The closing table of a run, for people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BankHashes, DivergenceRow, Facts, Metadata, Sink, SlotRecord, Summary, Unreproduced};
+use super::{BankHashes, DivergenceRow, Facts, Metadata, Sink, SlotRecord, Unreproduced};
 use crate::output::OutputError;
 use crate::stdout::name_value_table;
 
@@ -22,6 +23,13 @@ struct Collected {
     first: Vec<DivergenceRow>,
     /// How many there are altogether; a transaction counts once for each field.
     count: u64,
+}
+
+impl FirstDivergences {
+    /// The first few.
+    pub(crate) fn rows(&self) -> Vec<DivergenceRow> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).first.clone()
+    }
 }
 
 impl Sink for FirstDivergences {
@@ -74,8 +82,11 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
             ),
         ),
         ("matched", Grouped(summary.matched).to_string()),
-        ("diverged", diverged(summary)),
-        ("unverifiable", Grouped(summary.unverifiable).to_string()),
+        ("diverged", with_kinds(summary.diverged, &summary.diverged_by_class)),
+        (
+            "unverifiable",
+            with_kinds(summary.unverifiable, &summary.unverifiable_by_reason),
+        ),
         ("compute units", Grouped(summary.compute_units).to_string()),
         (
             "bank hashes",
@@ -96,16 +107,13 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// How many transactions diverged, and why.
-fn diverged(summary: &Summary) -> String {
-    let classes = summary.diverged_by_class.iter();
-    let classes: Vec<_> = classes
-        .map(|(class, count)| format!("{} {class}", Grouped(*count)))
-        .collect();
-    let total = Grouped(summary.diverged);
-    match classes.is_empty() {
-        true => total.to_string(),
-        false => format!("{total}: {}", classes.join(", ")),
+/// How many transactions there are, and why.
+fn with_kinds(total: u64, kinds: &BTreeMap<String, u64>) -> String {
+    let kinds = kinds.iter().map(|(kind, count)| format!("{} {kind}", Grouped(*count)));
+    let kinds = kinds.collect::<Vec<_>>().join(", ");
+    match kinds.as_str() {
+        "" => Grouped(total).to_string(),
+        kinds => format!("{}: {kinds}", Grouped(total)),
     }
 }
 

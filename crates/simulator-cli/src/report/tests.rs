@@ -31,6 +31,7 @@ fn facts() -> Facts {
             diverged: 1,
             diverged_by_class: BTreeMap::from([("feature".into(), 1)]),
             unverifiable: 0,
+            unverifiable_by_reason: BTreeMap::new(),
             compute_units: 1_374_561,
             wall_seconds: 0.5,
         },
@@ -112,6 +113,7 @@ fn record() -> SlotRecord {
         },
         divergences: vec![divergence(0)],
         transactions: vec![good, bad],
+        unverifiable_by_reason: BTreeMap::from([("unknownAccount".into(), 1)]),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Written {
     pub(super) totals: SlotRow,
     /// Diverged transactions by class.
     pub(super) diverged_by_class: BTreeMap<String, u64>,
+    /// Unverifiable transactions by reason.
+    pub(super) unverifiable_by_reason: BTreeMap<String, u64>,
 }
 
 /// Writes what sessions say until all of them have ended.
@@ -122,6 +124,9 @@ impl Written {
             let class = of_transaction[0].class.clone();
             *self.diverged_by_class.entry(class).or_default() += 1;
         }
+        for (reason, count) in &record.unverifiable_by_reason {
+            *self.unverifiable_by_reason.entry(reason.clone()).or_default() += count;
+        }
     }
 }
 
@@ -159,6 +164,7 @@ mod tests {
                 totals,
                 divergences: vec![],
                 transactions: vec![],
+                unverifiable_by_reason: BTreeMap::new(),
             }),
         }
     }

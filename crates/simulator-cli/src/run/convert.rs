@@ -35,6 +35,7 @@ pub(crate) fn record(slot: SlotOutcome, filter: &ProgramFilter) -> SlotRecord {
     let SlotOutcome {
         divergences,
         mut transactions,
+        unverifiable_by_reason,
         ..
     } = slot;
     transactions.retain(|transaction| filter.keeps(transaction));
@@ -44,6 +45,7 @@ pub(crate) fn record(slot: SlotOutcome, filter: &ProgramFilter) -> SlotRecord {
         totals,
         divergences: divergences.into_iter().filter(reported).map(divergence_row).collect(),
         transactions: transactions.into_iter().map(transaction_row).collect(),
+        unverifiable_by_reason,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use simulator_archive::Digest;
 use simulator_client::rpc::RpcCallError;
 use simulator_client::{BacktestClientError, ProgramModError};
 use solana_pubkey::Pubkey;
@@ -13,6 +14,7 @@ use super::options::RunOptionsError;
 use super::plan::{PlanError, SlotRange};
 use crate::connect::{ConnectError, ReachError, is_lost, is_lost_call};
 use crate::exit::Exit;
+use crate::manifest::ManifestWriteError;
 use crate::output::OutputError;
 
 /// Why a run failed.
@@ -36,6 +38,8 @@ pub(crate) enum RunError {
     },
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestWriteError),
     #[error("the thread that writes the results was lost")]
     Writer(#[source] JoinError),
     #[error("cannot listen for signals")]
@@ -59,13 +63,21 @@ pub(crate) enum SessionError {
     Stopped,
     #[error("the server reported {reported} transactions in total, but {received} by slot")]
     Incomplete { reported: u64, received: u64 },
-    #[error("the server sent a result digest that is not one: {digest:?}")]
+    #[error("the server sent a digest that is not one: {digest:?}")]
     Digest { digest: String },
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The writer ended, and its own error says why.
     #[error("the results could not be written")]
     Writer,
+}
+
+/// Reads a digest that a server sent.
+pub(super) fn parse_digest(digest: &str) -> Result<Digest, SessionError> {
+    let bad = |_| SessionError::Digest {
+        digest: digest.to_owned(),
+    };
+    digest.parse().map_err(bad)
 }
 
 impl RunError {
@@ -77,6 +89,7 @@ impl RunError {
             Self::Ranges(error) => error.exit(),
             Self::Session { source, .. } => source.exit(),
             Self::Output(error) => error.exit(),
+            Self::Manifest(error) => error.exit(),
             Self::Input(_) | Self::Plan(_) | Self::Writer(_) | Self::Signals(_) => Exit::Failed,
         }
     }

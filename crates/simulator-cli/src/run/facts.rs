@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use simulator_api::replay::ReplaySummary;
+use simulator_archive::Digest;
 
 use super::collect::Written;
-use super::digest::{Digest, SessionDigest, combine};
-use super::error::SessionError;
+use super::digest::{SessionDigest, combine};
+use super::error::{SessionError, parse_digest};
 use super::plan::SlotRange;
 use super::session::SessionEnd;
 use crate::report::{BankHashes, Facts, Metadata, Summary, Unreproduced};
@@ -29,7 +30,7 @@ pub(super) fn facts(
     ends: &[SessionEnd],
     written: &Written,
 ) -> Result<Facts, SessionError> {
-    let complete = ends.iter().all(|end| end.complete);
+    let complete = ends.iter().all(|end| end.completion.is_some());
     let Circumstances {
         span,
         programs,
@@ -78,13 +79,8 @@ fn result_digest(ends: &[SessionEnd]) -> Result<Digest, SessionError> {
         .iter()
         .filter_map(|end| Some((end.range.first, &end.summary.as_ref()?.result_digest)));
     let digests = digests.map(|(start_slot, digest)| {
-        let parsed: simulator_archive::Digest = digest
-            .parse()
-            .map_err(|_| SessionError::Digest { digest: digest.clone() })?;
-        Ok(SessionDigest {
-            start_slot,
-            digest: parsed.0,
-        })
+        let digest = parse_digest(digest)?;
+        Ok(SessionDigest { start_slot, digest })
     });
     Ok(combine(digests.collect::<Result<_, SessionError>>()?))
 }
@@ -108,6 +104,7 @@ fn summary(written: &Written, wall: Duration) -> Summary {
         diverged: totals.diverged,
         diverged_by_class: written.diverged_by_class.clone(),
         unverifiable: totals.unverifiable,
+        unverifiable_by_reason: written.unverifiable_by_reason.clone(),
         compute_units: totals.compute_units,
         wall_seconds: wall.as_secs_f64(),
     }
@@ -116,12 +113,7 @@ fn summary(written: &Written, wall: Duration) -> Summary {
 fn bank_hashes(ends: &[SessionEnd]) -> BankHashes {
     let mut hashes = BankHashes::default();
     for counts in summaries(ends).map(|summary| &summary.bank_hashes) {
-        hashes.agreed += counts.agreed;
-        hashes.differed += counts.differed;
-        hashes.not_recorded += counts.unrecorded;
-        let first = counts.first_difference.as_ref().map(|difference| difference.slot);
-        hashes.first_difference = hashes.first_difference.or(first);
-        hashes.unavailable = hashes.unavailable.or_else(|| counts.unavailable.clone());
+        hashes.add(counts);
     }
     hashes
 }
@@ -146,6 +138,8 @@ fn unreproduced(ends: &[SessionEnd]) -> Vec<Unreproduced> {
 mod tests {
     use simulator_api::replay::BankHashCounts;
 
+    use super::super::checkpoints::CheckpointCollector;
+    use super::super::session::Completion;
     use super::*;
     use crate::report::SlotRow;
 
@@ -165,7 +159,10 @@ mod tests {
             id: format!("id{first}"),
             range,
             summary: Some(summary),
-            complete,
+            completion: complete.then(|| Completion {
+                checkpoints: CheckpointCollector::default().finish(),
+                state: None,
+            }),
         }
     }
 

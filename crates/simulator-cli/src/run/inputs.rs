@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use simulator_archive::Digest;
 use simulator_client::{ElfError, check_elf};
 use solana_pubkey::{ParsePubkeyError, Pubkey};
 use thiserror::Error;
@@ -68,29 +69,72 @@ pub(crate) struct AccountFile {
     pub(crate) executable: bool,
 }
 
+/// A file of the user's that was read, and what was made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Input<T> {
+    pub(crate) path: PathBuf,
+    /// BLAKE3 of the file.
+    pub(crate) digest: Digest,
+    pub(crate) value: T,
+}
+
 /// Reads a program.
-pub(crate) fn program(path: &Path) -> Result<Vec<u8>, InputError> {
-    let bytes = read(path)?;
-    check_elf(&bytes).map_err(|source| InputError::Program {
+pub(crate) fn program(path: &Path) -> Result<Input<Vec<u8>>, InputError> {
+    let file = read(path)?;
+    check_elf(&file.value).map_err(|source| InputError::Program {
         path: path.to_owned(),
         source,
     })?;
-    Ok(bytes)
+    Ok(file)
 }
 
 /// Reads an account.
-pub(crate) fn account(path: &Path) -> Result<AccountFile, InputError> {
-    let bytes = read(path)?;
-    parse_account(&bytes).map_err(|source| InputError::Account {
-        path: path.to_owned(),
-        source,
+pub(crate) fn account(path: &Path) -> Result<Input<AccountFile>, InputError> {
+    read(path)?.parse(|bytes| {
+        parse_account(bytes).map_err(|source| InputError::Account {
+            path: path.to_owned(),
+            source,
+        })
     })
 }
 
 /// Reads a list of features: one id a line; empty lines and what follows a `#` do not count.
-pub(crate) fn features(path: &Path) -> Result<BTreeSet<Pubkey>, InputError> {
-    let bytes = read(path)?;
-    let text = String::from_utf8_lossy(&bytes);
+pub(crate) fn features(path: &Path) -> Result<Input<BTreeSet<Pubkey>>, InputError> {
+    read(path)?.parse(|bytes| parse_features(path, bytes))
+}
+
+/// Reads a file and does not look into it.
+pub(crate) fn read(path: &Path) -> Result<Input<Vec<u8>>, InputError> {
+    let bytes = std::fs::read(path).map_err(|source| InputError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Input {
+        path: path.to_owned(),
+        digest: Digest::of(&bytes),
+        value: bytes,
+    })
+}
+
+impl<T> Input<T> {
+    /// The same file, read as something else.
+    pub(crate) fn map<U>(self, read: impl FnOnce(T) -> U) -> Input<U> {
+        let Self { path, digest, value } = self;
+        let value = read(value);
+        Input { path, digest, value }
+    }
+}
+
+impl Input<Vec<u8>> {
+    fn parse<T>(self, parse: impl FnOnce(&[u8]) -> Result<T, InputError>) -> Result<Input<T>, InputError> {
+        let Self { path, digest, value } = self;
+        let value = parse(&value)?;
+        Ok(Input { path, digest, value })
+    }
+}
+
+fn parse_features(path: &Path, bytes: &[u8]) -> Result<BTreeSet<Pubkey>, InputError> {
+    let text = String::from_utf8_lossy(bytes);
     let mut features = BTreeSet::new();
     for (index, line) in text.lines().enumerate() {
         let id = line.split('#').next().unwrap_or_default().trim();
@@ -106,13 +150,6 @@ pub(crate) fn features(path: &Path) -> Result<BTreeSet<Pubkey>, InputError> {
         features.insert(feature);
     }
     Ok(features)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, InputError> {
-    std::fs::read(path).map_err(|source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[derive(Deserialize)]
@@ -188,7 +225,8 @@ mod tests {
             owner: Pubkey::default(),
             executable: false,
         };
-        assert_eq!(account(&path).expect("well formed"), expected);
+        let account = account(&path).expect("well formed");
+        assert_eq!((account.digest, account.value), (Digest::of(text.as_bytes()), expected));
     }
 
     #[test]
@@ -211,7 +249,7 @@ mod tests {
     fn features_stand_one_a_line() {
         let (_directory, path) = file(format!("# all of them\n\n{SYSTEM} # the first\n").as_bytes());
         assert_eq!(
-            features(&path).expect("well formed"),
+            features(&path).expect("well formed").value,
             BTreeSet::from([Pubkey::default()])
         );
         let (_directory, path) = file(b"\nnope\n");

@@ -29,6 +29,7 @@ pub(crate) struct ReplayOptions {
     pub(crate) programs: BTreeSet<Pubkey>,
     pub(crate) output: Option<OutputKind>,
     pub(crate) dump_accounts: Option<PathBuf>,
+    pub(crate) manifest: Option<PathBuf>,
     pub(crate) max_divergence: Option<u64>,
     pub(crate) form: Form,
     pub(crate) parallel: NonZeroUsize,
@@ -36,13 +37,22 @@ pub(crate) struct ReplayOptions {
 }
 
 /// What is different from history.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Changes {
-    pub(crate) programs: Vec<AddressFile>,
-    pub(crate) accounts: Vec<AddressFile>,
+    /// In the order in which they are made.
+    pub(crate) replacements: Vec<Replacement<AddressFile>>,
     pub(crate) extra_compute_units: Option<u32>,
     pub(crate) ignored_signers: BTreeSet<Pubkey>,
     pub(crate) features: Option<FeaturesArg>,
+}
+
+/// Something that is replaced before the first transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Replacement<P, A = P> {
+    /// The code of a program.
+    Program(P),
+    /// Accounts, all at once.
+    Accounts(Vec<A>),
 }
 
 /// How much of each transaction is reported.
@@ -75,8 +85,8 @@ pub(crate) enum RunOptionsError {
     Backwards { start: u64, end: u64 },
     #[error("transactions are asked for, but the table has none; add --json or --output-file FILE")]
     NowhereToList,
-    #[error("--output-file and --dump-accounts name the same file; give each its own")]
-    OneFile,
+    #[error("--{one} and --{other} name the same file; give each its own")]
+    OneFile { one: &'static str, other: &'static str },
     #[error("--{option} names {address} twice; which of the two files is meant?")]
     Twice { option: &'static str, address: Pubkey },
 }
@@ -89,15 +99,16 @@ impl TryFrom<RunArgs> for RunOptions {
         once_each("account", &args.account)?;
         let (wanted, detail, form) = (wanted(&args)?, detail(&args), form(&args)?);
         let changes = Changes {
-            programs: args.program_so,
-            accounts: args.account,
+            replacements: replacements(args.program_so, args.account),
             extra_compute_units: args.extra_compute_units,
             ignored_signers: args.ignore_signer.into_iter().collect(),
             features: args.features,
         };
-        if args.output_file.is_some() && args.output_file == args.dump_accounts {
-            return Err(RunOptionsError::OneFile);
-        }
+        a_file_each([
+            ("output-file", &args.output_file),
+            ("dump-accounts", &args.dump_accounts),
+            ("manifest", &args.manifest),
+        ])?;
         let replay = ReplayOptions {
             wanted,
             detail,
@@ -105,6 +116,7 @@ impl TryFrom<RunArgs> for RunOptions {
             programs: args.program_id.into_iter().collect(),
             output: args.output_file.map(OutputKind::from_path).transpose()?,
             dump_accounts: args.dump_accounts,
+            manifest: args.manifest,
             max_divergence: args.max_divergence,
             parallel: args.parallel,
             advance: args.advance,
@@ -151,6 +163,25 @@ fn form(args: &RunArgs) -> Result<Form, RunOptionsError> {
 
 fn lists_transactions(args: &RunArgs) -> bool {
     args.transactions || !args.subscriptions.is_empty()
+}
+
+/// An account of the user's wins over one that replaces a program.
+fn replacements(programs: Vec<AddressFile>, accounts: Vec<AddressFile>) -> Vec<Replacement<AddressFile>> {
+    let mut replacements: Vec<_> = programs.into_iter().map(Replacement::Program).collect();
+    if !accounts.is_empty() {
+        replacements.push(Replacement::Accounts(accounts));
+    }
+    replacements
+}
+
+fn a_file_each(files: [(&'static str, &Option<PathBuf>); 3]) -> Result<(), RunOptionsError> {
+    for (index, (one, path)) in files.iter().enumerate() {
+        let is_same = |(_, other): &&(&'static str, &Option<PathBuf>)| path.is_some() && path == other;
+        if let Some((other, _)) = files[index + 1..].iter().find(is_same) {
+            return Err(RunOptionsError::OneFile { one, other });
+        }
+    }
+    Ok(())
 }
 
 fn once_each(option: &'static str, files: &[AddressFile]) -> Result<(), RunOptionsError> {

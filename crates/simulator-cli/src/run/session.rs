@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::replay::{GetReplayOutcomesParams, OutcomeDetail, ReplaySummary};
+use simulator_api::replay::{GetReplayOutcomesParams, OutcomeDetail, ReplayStateDigest, ReplaySummary};
 use simulator_client::rpc::RpcEndpoint;
 use simulator_client::{BacktestClient, BacktestSession, Continue, CreateSession};
 use tokio::sync::mpsc;
@@ -12,10 +12,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::LoadedChanges;
+use super::checkpoints::{Checkpoint, CheckpointCollector, Checkpoints};
 use super::collect::Item;
 use super::convert::{self, ProgramFilter};
 use super::dump::dump_accounts;
-use super::error::SessionError;
+use super::error::{SessionError, parse_digest};
 use super::meter::Meter;
 use super::options::Detail;
 use super::plan::SlotRange;
@@ -29,6 +30,8 @@ const ADVANCE_SLOTS: u64 = 1024;
 const PAGE_SLOTS: u32 = 64;
 /// How long the server may wait for the next slot before it answers that there is none yet.
 const PAGE_WAIT: Duration = Duration::from_secs(10);
+/// How long the server may take to go through all accounts.
+const STATE_WAIT: Duration = Duration::from_secs(60);
 /// When results cannot be read any more, the control channel gets this long to say why.
 const REASON_WAIT: Duration = Duration::from_secs(2);
 /// How long an interrupted run waits for what a session can say about itself.
@@ -38,12 +41,22 @@ const FAREWELL_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) client: BacktestClient,
-    pub(super) changes: LoadedChanges,
+    pub(super) changes: Arc<LoadedChanges>,
     pub(super) detail: Detail,
     pub(super) filter: ProgramFilter,
     pub(super) advance: Option<NonZeroU64>,
+    pub(super) end_state: EndState,
     pub(super) stop: CancellationToken,
     pub(super) meter: Meter,
+}
+
+/// What is asked about the accounts after the last slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndState {
+    /// Nothing.
+    Ignore,
+    /// The digest over all of them.
+    Digest,
 }
 
 /// One session that is to be run.
@@ -60,12 +73,27 @@ pub(super) struct SessionJob {
 
 /// How a session ended.
 #[derive(Debug)]
-pub(super) struct SessionEnd {
-    pub(super) id: String,
-    pub(super) range: SlotRange,
+pub(crate) struct SessionEnd {
+    pub(crate) id: String,
+    pub(crate) range: SlotRange,
     /// Totals of the server; missing if an interrupted session could not give them any more.
-    pub(super) summary: Option<ReplaySummary>,
-    pub(super) complete: bool,
+    pub(crate) summary: Option<ReplaySummary>,
+    /// What it came to; missing if the session was interrupted.
+    pub(crate) completion: Option<Completion>,
+}
+
+/// What a session came to that was replayed to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) checkpoints: Checkpoints,
+    /// The accounts after the last slot, if they were asked for.
+    pub(crate) state: Option<ReplayStateDigest>,
+}
+
+/// What was read of a session while it ran.
+struct Read {
+    transactions: u64,
+    checkpoints: Checkpoints,
 }
 
 impl SessionJob {
@@ -83,18 +111,8 @@ impl SessionJob {
             () = common.stop.cancelled() => Ok(None),
         };
         let end = match replayed {
-            Ok(Some(summary)) => Ok(SessionEnd {
-                id,
-                range: self.range,
-                summary: Some(summary),
-                complete: true,
-            }),
-            Ok(None) => Ok(SessionEnd {
-                id,
-                range: self.range,
-                summary: farewell(&session).await,
-                complete: false,
-            }),
+            Ok(Some((summary, completion))) => Ok(self.end(id, Some(summary), Some(completion))),
+            Ok(None) => Ok(self.end(id, farewell(&session).await, None)),
             Err(error) => Err(error),
         };
         if let Err(error) = session.close(None).await {
@@ -104,11 +122,15 @@ impl SessionJob {
     }
 
     fn never_started(&self) -> SessionEnd {
+        self.end(String::new(), None, None)
+    }
+
+    fn end(&self, id: String, summary: Option<ReplaySummary>, completion: Option<Completion>) -> SessionEnd {
         SessionEnd {
-            id: String::new(),
+            id,
             range: self.range,
-            summary: None,
-            complete: false,
+            summary,
+            completion,
         }
     }
 
@@ -124,17 +146,17 @@ impl SessionJob {
             .end_slot(self.range.last)
             .signer_filter(changes.ignored_signers.clone())
             .maybe_extra_compute_units(changes.extra_compute_units)
-            .maybe_features(changes.features.clone())
+            .maybe_features(changes.feature_selection())
             .start_paused(changes.replace_something())
             .outcomes(wire_detail(*detail, filter))
             .build()
     }
 
-    async fn replay(&mut self, session: &mut BacktestSession) -> Result<ReplaySummary, SessionError> {
+    async fn replay(&mut self, session: &mut BacktestSession) -> Result<(ReplaySummary, Completion), SessionError> {
         let ready = session.ensure_ready(None).await?;
         self.common.changes.apply(session).await?;
         let rpc = session.json_rpc().clone();
-        let total = {
+        let read = {
             let advance = async {
                 if ready.is_completed() {
                     Ok(())
@@ -145,17 +167,22 @@ impl SessionJob {
             both(advance, self.read_outcomes(&rpc)).await?
         };
         let summary = rpc.get_replay_summary().await?;
-        if summary.counts.total != total {
+        if summary.counts.total != read.transactions {
             return Err(SessionError::Incomplete {
                 reported: summary.counts.total,
-                received: total,
+                received: read.transactions,
             });
         }
+        let state = match self.common.end_state {
+            EndState::Ignore => None,
+            EndState::Digest => Some(rpc.get_replay_state_digest(STATE_WAIT).await?),
+        };
         if let Some(file) = self.dump.take() {
             dump_accounts(&rpc, file).await?;
         }
         self.send(Item::Finished { session: self.index }).await?;
-        Ok(summary)
+        let checkpoints = read.checkpoints;
+        Ok((summary, Completion { checkpoints, state }))
     }
 
     /// Continues until the end of the range.
@@ -173,24 +200,35 @@ impl SessionJob {
         }
     }
 
-    /// Reads the outcome of every slot, passes it on, and returns how many transactions there were.
-    async fn read_outcomes(&self, rpc: &RpcEndpoint) -> Result<u64, SessionError> {
+    /// Reads the outcome of every slot and passes it on.
+    async fn read_outcomes(&self, rpc: &RpcEndpoint) -> Result<Read, SessionError> {
         let wait_millis = PAGE_WAIT.as_millis().try_into().expect("a few seconds");
         let mut page = GetReplayOutcomesParams {
             after: None,
             max_slots: PAGE_SLOTS,
             wait_millis,
         };
-        let mut total = 0;
+        let mut transactions = 0;
+        let mut checkpoints = CheckpointCollector::default();
         loop {
             let outcomes = rpc.get_replay_outcomes(&page).await?;
             // The last page is acknowledged by asking for what comes after it.
             if outcomes.complete && outcomes.slots.is_empty() {
-                return Ok(total);
+                let checkpoints = checkpoints.finish();
+                return Ok(Read {
+                    transactions,
+                    checkpoints,
+                });
             }
             for slot in outcomes.slots {
                 page.after = Some(slot.slot);
-                total += slot.counts.total;
+                transactions += slot.counts.total;
+                if let Some(digest) = &slot.digest {
+                    checkpoints.push(Checkpoint {
+                        slot: slot.slot,
+                        digest: parse_digest(digest)?,
+                    });
+                }
                 self.common.meter.slot(slot.counts.total);
                 let record = Box::new(convert::record(slot, &self.common.filter));
                 self.send(Item::Slot {

@@ -9,6 +9,7 @@ mod import;
 mod index;
 mod ledgers;
 mod long_runs;
+mod manifest;
 mod outputs;
 mod restart;
 mod run;

@@ -6,7 +6,7 @@ use simulator_testkit::{edit, paths, text};
 use crate::support::Workspace;
 
 /// The sample, cut into two ledgers before the block of slot 49. The state in between comes from a replay.
-fn two_ledgers() -> Workspace {
+pub(crate) fn two_ledgers() -> Workspace {
     let workspace = Workspace::with_archive();
     let first_half = [
         "run",
