@@ -1,6 +1,6 @@
 //! A block, decoded: what can be done before its slot begins, on any thread.
 
-use simulator_archive::model::Block;
+use simulator_archive::model::{Block, SlotDelta};
 use solana_message::VersionedMessage;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
@@ -14,6 +14,7 @@ pub struct DecodedBlock {
     block: Block,
     transactions: Vec<VersionedTransaction>,
     batches: Vec<BatchRange>,
+    delta: Option<SlotDelta>,
 }
 
 /// A transaction of a block cannot be decoded.
@@ -63,7 +64,16 @@ impl DecodedBlock {
             block,
             transactions,
             batches,
+            delta: None,
         })
+    }
+
+    /// The same with what its slot changed, as an archive with an index holds it.
+    #[must_use]
+    pub fn with_delta(mut self, delta: SlotDelta) -> Self {
+        debug_assert_eq!(delta.slot, self.block.slot, "the delta is that of another slot");
+        self.delta = Some(delta);
+        self
     }
 
     /// The block as it was recorded.
@@ -82,6 +92,12 @@ impl DecodedBlock {
     #[must_use]
     pub fn batches(&self) -> &[BatchRange] {
         &self.batches
+    }
+
+    /// What the slot changed on the chain, if that was read with the block.
+    #[must_use]
+    pub fn delta(&self) -> Option<&SlotDelta> {
+        self.delta.as_ref()
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, BacktestResponse, SessionId};
-use simulator_archive::Archive;
 use simulator_archive::model::Slot;
+use simulator_archive::{Archive, Scope};
 use simulator_engine::DecodedBlock;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -22,7 +22,7 @@ use crate::discovery::{Filters, Scout};
 use crate::durable::Keeping;
 use crate::event_log::{EventLog, Sequence};
 use crate::executor::{Executor, OutcomeRecorder};
-use crate::feed::{self, Feed};
+use crate::feed::{self, Feed, SlotReader};
 use crate::handle::{Message, SessionHandle};
 use crate::history::History;
 use crate::outcomes::OutcomeQueue;
@@ -141,14 +141,13 @@ fn start_thread(
     handle: &SessionHandle,
     inbox: mpsc::Receiver<Message>,
 ) -> Result<oneshot::Receiver<Result<(), BacktestError>>, BacktestError> {
-    let range = launch.keyframe.slot..=*launch.spec.range.end();
     let thread = Thread {
         context: SummaryContext {
             archive: launch.archive.digest(),
             genesis_hash: launch.archive.manifest().genesis_hash.clone(),
             range: launch.spec.range.clone(),
         },
-        feed: feed::spawn(launch.archive, range, launch.limits.blocks_ahead, handle.stop.clone()),
+        feed: feed::spawn(reader(&launch), launch.limits.blocks_ahead, handle.stop.clone()),
         scout: scout(&launch, &handle.stop),
         spec: launch.spec,
         keyframe: launch.keyframe,
@@ -307,6 +306,18 @@ impl Thread {
             Some(None) => Err(no_blocks(&self.spec)),
             Some(Some(next)) => next.map_err(|error| advance_failed(slot, &error)),
         }
+    }
+}
+
+/// What the session needs of each slot. Where an archive lists only some accounts, not every transaction can be executed:
+/// what it changed is read, if the archive has it.
+fn reader(launch: &Launch<'_>) -> SlotReader {
+    let range = launch.keyframe.slot..=*launch.spec.range.end();
+    let manifest = launch.archive.manifest();
+    if manifest.scope == Scope::Listed && manifest.state_index.is_some() {
+        SlotReader::blocks_and_deltas(launch.archive, range)
+    } else {
+        SlotReader::blocks(launch.archive, range)
     }
 }
 

@@ -9,7 +9,7 @@ use simulator_archive::model::Slot;
 use tokio_util::sync::CancellationToken;
 
 use super::Filters;
-use crate::feed::{self, Feed, FeedError};
+use crate::feed::{self, Feed, FeedError, Recorded, SlotReader};
 
 /// How many blocks after the open one are looked at. It decides which events there are, so that it is the same in every
 /// server; it is generous, because only what matched is kept.
@@ -59,8 +59,9 @@ impl Scout {
         filters: Filters,
         stop: CancellationToken,
     ) -> Self {
-        let scan = move |block| Ok(filters.scan(&feed::decode(block)?));
-        Self::new(feed::spawn_with(archive, range, SCANNED_AHEAD, stop, scan))
+        let scan = move |recorded: Recorded| Ok(filters.scan(&feed::decode(recorded.block)?));
+        let reader = SlotReader::blocks(archive, range);
+        Self::new(feed::spawn_with(reader, SCANNED_AHEAD, stop, scan))
     }
 
     fn new(scans: Feed<Found>) -> Self {
