@@ -22,6 +22,8 @@ pub(crate) struct CollectedFees {
     pub(crate) priority: u64,
     /// Signatures of processed transactions, those of precompiles left out.
     pub(crate) signatures: u64,
+    /// Whether transactions have paid of which only the record is known.
+    pub(crate) are_incomplete: bool,
 }
 
 impl CollectedFees {
@@ -30,6 +32,12 @@ impl CollectedFees {
         self.transaction = self.transaction.saturating_add(effects.transaction_fee);
         self.priority = self.priority.saturating_add(effects.priority_fee);
         self.signatures = self.signatures.saturating_add(effects.signatures);
+    }
+
+    /// Adds a transaction that could not be executed, so that its fees are not known apart.
+    pub(crate) fn add_unexecuted(&mut self, signatures: u64) {
+        self.signatures = self.signatures.saturating_add(signatures);
+        self.are_incomplete = true;
     }
 
     /// The part that goes to the leader. Priority fees are never burnt.
@@ -58,8 +66,12 @@ pub(crate) fn pay_leader(
     block: &Block,
     fees: &CollectedFees,
 ) -> LeaderFee {
-    let share = fees.leader_share();
     let reward = block.rewards.iter().find(|reward| reward.kind == Some(RewardKind::Fee));
+    let recorded = reward.and_then(|reward| u64::try_from(reward.lamports).ok());
+    let share = match recorded.filter(|_| fees.are_incomplete) {
+        Some(recorded) => recorded,
+        None => fees.leader_share(),
+    };
     let Some(reward) = reward else {
         return if share == 0 {
             LeaderFee::AsRecorded
@@ -73,7 +85,7 @@ pub(crate) fn pay_leader(
         None if runtime.features.snapshot().custom_commission_collector => return LeaderFee::LeaderUnknown,
         None => {}
     }
-    if u64::try_from(reward.lamports) == Ok(share) {
+    if recorded == Some(share) {
         LeaderFee::AsRecorded
     } else {
         LeaderFee::Other(reward.pubkey)
@@ -126,6 +138,7 @@ mod tests {
             transaction: 15_001,
             priority: 7,
             signatures: 3,
+            ..CollectedFees::default()
         };
         assert_eq!(fees.leader_share(), 7 + 15_001 - 7_500);
     }
@@ -136,6 +149,7 @@ mod tests {
             transaction: u64::MAX,
             priority: u64::MAX,
             signatures: 1,
+            ..CollectedFees::default()
         };
         assert_eq!(fees.leader_share(), u64::MAX);
     }

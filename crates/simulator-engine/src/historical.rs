@@ -27,7 +27,7 @@ use crate::view::AccountView;
 pub(crate) struct Executed {
     pub(crate) execution: Execution,
     pub(crate) account_keys: Vec<Pubkey>,
-    /// Accounts that it may write, whether it did or not.
+    /// Accounts that it may have written in a way that is not known to be the chain's.
     pub(crate) writable_keys: Vec<Pubkey>,
     pub(crate) programs: Vec<Pubkey>,
     pub(crate) account_diffs: Vec<AccountDiff>,
@@ -40,10 +40,15 @@ impl Replay {
     pub(crate) fn execute_historical(&mut self, block: &DecodedBlock, index: usize) -> TransactionReport {
         let transaction = &block.transactions()[index];
         let recorded = block.block().transactions[index].outcome.as_ref();
-        let executed = match self.ignored_signer(transaction) {
+        let mut executed = match self.ignored_signer(transaction) {
             Some(signer) => Executed::skipped(transaction, Skip::IgnoredSigner(signer)),
             None => self.execute_and_commit(transaction, Origin::Block, recorded),
         };
+        if executed.lacks_account()
+            && let Some(recorded) = recorded
+        {
+            self.take_over_record(transaction, recorded, &mut executed);
+        }
         let verdict = self.judge(transaction, &executed, recorded);
         let report = TransactionReport {
             index: u32::try_from(index).unwrap_or(u32::MAX),
@@ -96,6 +101,7 @@ impl Replay {
     ) -> Executed {
         let keys = outcome::account_keys(transaction);
         if let Some(unknown) = self.unknown_account(open, transaction, &keys, recorded) {
+            self.seen.insert(*transaction.message_hash());
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
         let result = self.machine(open).execute(transaction, origin, &self.seen);
@@ -274,6 +280,11 @@ impl Executed {
         }
     }
 
+    /// Whether it was not executed because the archive does not hold all that it needs.
+    fn lacks_account(&self) -> bool {
+        matches!(self.execution, Execution::Skipped(Skip::UnknownAccount(_)))
+    }
+
     pub(crate) fn skipped(transaction: &VersionedTransaction, skip: Skip) -> Self {
         Self::unresolved(transaction, Execution::Skipped(skip))
     }
@@ -318,7 +329,11 @@ fn keys_where(keys: &[Pubkey], wanted: impl Fn(usize) -> bool) -> Vec<Pubkey> {
 }
 
 /// What a write changed, if anything.
-fn diff(address: Pubkey, before: Option<&AccountSharedData>, after: &AccountSharedData) -> Option<AccountDiff> {
+pub(crate) fn diff(
+    address: Pubkey,
+    before: Option<&AccountSharedData>,
+    after: &AccountSharedData,
+) -> Option<AccountDiff> {
     let after = (after.lamports() > 0).then_some(after);
     (before != after).then(|| AccountDiff {
         address,

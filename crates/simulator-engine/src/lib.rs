@@ -10,6 +10,7 @@
 //! ```
 
 mod accounts;
+mod balances;
 mod bank_hash;
 mod batch;
 mod block;
@@ -34,6 +35,7 @@ mod natives;
 mod outcome;
 mod outside;
 mod proof;
+mod reads;
 mod recorder;
 mod replay;
 mod report;

@@ -63,6 +63,11 @@ impl Lineage {
         self.cause
     }
 
+    /// Notes that an account is what it was on the chain again.
+    pub(crate) fn heal(&mut self, account: &Pubkey) {
+        self.reached.remove(account);
+    }
+
     /// Notes that these accounts are no longer what they were.
     pub(crate) fn reach<'a>(&mut self, accounts: impl IntoIterator<Item = &'a Pubkey>, by: Reached) {
         for account in accounts {

@@ -7,5 +7,6 @@ mod checkpoints;
 mod digests;
 mod ledgers;
 mod real;
+mod scoped;
 mod sessions;
 mod support;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use simulator_archive::Archive;
-use simulator_archive::import::{ImportOptions, ScopeChoice, ledger};
+use simulator_archive::import::{ImportOptions, ScopeChoice, Seeds, ledger};
 use simulator_archive::model::Slot;
 use simulator_engine::{AccountBase, DecodedBlock, Replay, ReplayOptions, SlotReport, TransactionReport};
 use simulator_testkit::accounts::{AccountDump, AccountRecord};
@@ -32,6 +32,18 @@ impl Loaded {
             ..ImportOptions::default()
         };
         Self::import(&paths::sample("agave-small"), options)
+    }
+
+    /// Those accounts of a ledger that the transactions with one program touch.
+    pub(crate) fn scoped(directory: &Path, program: Pubkey) -> Self {
+        let options = ImportOptions {
+            seeds: Seeds {
+                programs: [program].into(),
+                ..Seeds::default()
+            },
+            ..ImportOptions::default()
+        };
+        Self::import(directory, options)
     }
 
     fn import(directory: &Path, options: ImportOptions) -> Self {
