@@ -41,6 +41,8 @@ pub(crate) struct Effects {
     pub(crate) transaction_fee: u64,
     /// Fee for priority, in lamports.
     pub(crate) priority_fee: u64,
+    /// How much was loaded, in bytes, as the runtime counts it against the limit that a transaction may set.
+    pub(crate) loaded_bytes: u32,
     /// Signatures of the transaction itself, those of precompiles left out.
     pub(crate) signatures: u64,
 }
@@ -123,6 +125,7 @@ impl Machine<'_> {
 
 fn effects(transaction: &Sanitized, processed: ProcessedTransaction, outcome: Outcome) -> Effects {
     let fees = processed.fee_details();
+    let loaded_bytes = processed.loaded_accounts_data_size();
     let signatures = TransactionSignatureDetails::num_transaction_signatures(transaction.signature_details());
     let (writes, programs) = match processed {
         ProcessedTransaction::Executed(executed) if executed.was_successful() => (
@@ -141,6 +144,7 @@ fn effects(transaction: &Sanitized, processed: ProcessedTransaction, outcome: Ou
         programs,
         transaction_fee: fees.transaction_fee(),
         priority_fee: fees.prioritization_fee(),
+        loaded_bytes,
         signatures,
     }
 }

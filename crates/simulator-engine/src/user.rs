@@ -64,6 +64,9 @@ pub struct SimulatedTransaction {
     pub programs: Vec<Pubkey>,
     /// What would happen.
     pub execution: Execution,
+    /// How much would be loaded, in bytes, as the runtime counts it against the limit that a transaction may set; none for
+    /// one that is refused.
+    pub loaded_bytes: u32,
     /// Every account of the transaction as it would be afterwards; `None` for one that would not exist.
     pub accounts_after: BTreeMap<Pubkey, Option<AccountSharedData>>,
 }
@@ -227,6 +230,7 @@ impl Replay {
                 account_keys: transaction.message.static_account_keys().to_vec(),
                 programs: Vec::new(),
                 execution: Execution::Refused(error),
+                loaded_bytes: 0,
                 accounts_after: BTreeMap::new(),
             },
         })
@@ -243,8 +247,10 @@ impl Replay {
             .iter()
             .map(|key| (*key, machine.checker.accounts.get(key).cloned()))
             .collect();
+        let mut loaded_bytes = 0;
         let execution = match machine.execute(transaction, origin, &self.seen) {
             Ok(effects) => {
+                loaded_bytes = effects.loaded_bytes;
                 for (address, account) in effects.writes {
                     accounts_after.insert(address, Some(account));
                 }
@@ -257,6 +263,7 @@ impl Replay {
             account_keys,
             programs,
             execution,
+            loaded_bytes,
             accounts_after,
         }
     }

@@ -11,7 +11,7 @@ use solana_rpc_client_api::config::{
     RpcSimulateTransactionAccountsConfig, RpcSimulateTransactionConfig, RpcTransactionConfig,
 };
 use solana_rpc_client_api::response::RpcSimulateTransactionResult;
-use solana_sdk_ids::address_lookup_table;
+use solana_sdk_ids::{address_lookup_table, system_program};
 use solana_signature::Signature;
 use solana_transaction_status::{UiInnerInstructions, UiTransactionEncoding, UiTransactionStatusMeta};
 
@@ -30,6 +30,10 @@ async fn what_would_be_sent() {
         (None, Some(5000), None)
     );
     assert_eq!(simulated.units_consumed, Some(150));
+    // 64 bytes for each account that exists, and the name of the program; nobody has been paid before.
+    let program = stage.rpc.get_account(&system_program::ID).await.unwrap();
+    let expected = 2 * 64 + u32::try_from(program.data.len()).unwrap();
+    assert_eq!(simulated.loaded_accounts_data_size, Some(expected));
     let everything = RpcSimulateTransactionConfig {
         sig_verify: true,
         inner_instructions: true,

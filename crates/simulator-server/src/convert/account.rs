@@ -12,6 +12,10 @@ use spl_token_2022_interface::extension::scaled_ui_amount::ScaledUiAmountConfig;
 use spl_token_2022_interface::extension::{BaseStateWithExtensions, StateWithExtensions};
 use spl_token_2022_interface::state::Mint;
 
+/// The mint of wrapped SOL.
+const NATIVE_MINT: Pubkey = Pubkey::from_str_const("So11111111111111111111111111111111111111112");
+const NATIVE_DECIMALS: u8 = 9;
+
 /// What an account is written in besides its own data.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParseContext {
@@ -40,10 +44,10 @@ pub(crate) fn ui_account(
     slice: Option<UiDataSliceConfig>,
     context: &ParseContext,
 ) -> UiAccount {
-    let token = context
-        .mint
-        .as_ref()
-        .and_then(|mint| token_context(mint, context.unix_timestamp));
+    let mint = context.mint.as_ref();
+    let token = mint
+        .and_then(|mint| token_context(mint, context.unix_timestamp))
+        .or_else(|| mint_of(account).as_ref().and_then(native_tokens));
     let additional = token.map(|token| AccountAdditionalDataV3 {
         spl_token_additional_data: Some(token),
     });
@@ -104,6 +108,12 @@ fn shared(address: &Pubkey, account: &AccountData) -> Result<AccountSharedData, 
         rent_epoch: u64::MAX,
     }
     .into())
+}
+
+/// What amounts of wrapped SOL are shown with, which is the same everywhere: an archive need not hold its mint. `None` for
+/// all other mints.
+pub(crate) fn native_tokens(mint: &Pubkey) -> Option<SplTokenAdditionalDataV2> {
+    (*mint == NATIVE_MINT).then(|| SplTokenAdditionalDataV2::with_decimals(NATIVE_DECIMALS))
 }
 
 /// What amounts of a mint's tokens are shown with; `None` if the account is not a mint.

@@ -16,7 +16,9 @@ mod summary;
 mod tests;
 mod transaction;
 
-pub(crate) use account::{ParseContext, mint_of, modifications, replay_account, token_context, ui_account};
+pub(crate) use account::{
+    ParseContext, mint_of, modifications, native_tokens, replay_account, token_context, ui_account,
+};
 pub(crate) use action_result::action_result;
 pub(crate) use block::{BlockForm, block_result, confirmed_block};
 pub(crate) use create::{SessionSpec, session_spec};

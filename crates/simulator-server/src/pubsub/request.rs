@@ -165,14 +165,19 @@ fn which(params: Params<'_>) -> Result<Which, RpcError> {
             "Invalid params: mentions should have 1 to {MAX_MENTIONS} addresses"
         )));
     }
-    let addresses = addresses.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+    let addresses = addresses
+        .iter()
+        .map(|text| parse(text, "mentions"))
+        .collect::<Result<_, _>>()?;
     Ok(Which::Mentioning(addresses))
 }
 
 fn block_filter(params: Params<'_>) -> Result<Which, RpcError> {
     match params.required(0, "a filter")? {
         RpcBlockSubscribeFilter::All => Ok(Which::All),
-        RpcBlockSubscribeFilter::MentionsAccountOrProgram(address) => Ok(Which::Mentioning(vec![parse(&address)?])),
+        RpcBlockSubscribeFilter::MentionsAccountOrProgram(address) => {
+            Ok(Which::Mentioning(vec![parse(&address, "mentions_account_or_program")?]))
+        }
     }
 }
 
@@ -194,16 +199,17 @@ fn arrival(params: Params<'_>) -> Result<Arrival, RpcError> {
 }
 
 fn pubkey(params: Params<'_>) -> Result<Pubkey, RpcError> {
-    parse(&params.required::<String>(0, "an address")?)
+    parse(&params.required::<String>(0, "an address")?, "pubkey")
 }
 
 fn signature(params: Params<'_>) -> Result<Signature, RpcError> {
-    parse(&params.required::<String>(0, "a signature")?)
+    parse(&params.required::<String>(0, "a signature")?, "signature")
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, RpcError> {
+/// Reads an address or a signature; Solana words the refusal in this way.
+fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, RpcError> {
     text.parse()
-        .map_err(|error| RpcError::invalid_params(format!("Invalid param: {error}")))
+        .map_err(|_| RpcError::invalid_params(format!("Invalid Request: Invalid {what} provided")))
 }
 
 /// One key of Solana's own options; null counts as absent.

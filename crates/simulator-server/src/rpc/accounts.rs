@@ -81,7 +81,7 @@ pub(super) async fn get_balance(session: &SessionHandle, params: Params<'_>) -> 
 pub(super) async fn get_minimum_balance(session: &SessionHandle, params: Params<'_>) -> Answer {
     let len: usize = params.required(0, "a data length")?;
     if len > MAX_ACCOUNT_LEN {
-        return Err(RpcError::invalid_params(format!(
+        return Err(RpcError::invalid_request(&format!(
             "an account has at most {MAX_ACCOUNT_LEN} bytes"
         )));
     }
@@ -146,9 +146,7 @@ impl Found {
         let is_base58 = matches!(encoding, UiAccountEncoding::Binary | UiAccountEncoding::Base58);
         let len = self.size(slice);
         if is_base58 && len > MAX_BASE58_BYTES {
-            return Err(RpcError::invalid_request(&format!(
-                "Encoded binary (base 58) data should be less than {MAX_BASE58_BYTES} bytes, please use Base64 encoding."
-            )));
+            return Err(RpcError::too_long_for_base58());
         }
         budget.spend(len)?;
         Ok(ui_account(&self.address, &self.account, encoding, slice, &self.context))

@@ -46,7 +46,7 @@ pub(super) async fn is_blockhash_valid(session: &SessionHandle, params: Params<'
     let text: String = params.required(0, "a blockhash")?;
     let blockhash: Hash = text
         .parse()
-        .map_err(|error| RpcError::invalid_params(format!("Invalid param: {error}")))?;
+        .map_err(|error| RpcError::invalid_params(format!("{error:?}")))?;
     let config: ContextConfig = params.optional(1, "config")?.unwrap_or_default();
     let is_valid = move |executor: &Executor| Ok(executor.replay().is_blockhash_valid(&blockhash));
     result(&look(session, config.min_context_slot, is_valid).await?)

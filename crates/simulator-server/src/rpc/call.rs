@@ -54,8 +54,9 @@ impl Params<'_> {
         match self.0 {
             None => Ok(Vec::new()),
             Some(raw) if raw.get() == "null" => Ok(Vec::new()),
-            Some(raw) => serde_json::from_str(raw.get())
-                .map_err(|_| RpcError::invalid_params("Invalid params: expected an array")),
+            Some(raw) => {
+                serde_json::from_str(raw.get()).map_err(|_| RpcError::invalid_params("`params` should be an array"))
+            }
         }
     }
 }

@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use simulator_api::Cursor;
 use simulator_archive::model::Slot;
+use solana_account_decoder::MAX_BASE58_BYTES;
 use solana_pubkey::Pubkey;
+use solana_transaction_error::TransactionError;
 
 use crate::handle::{ChangeError, SessionGone};
 
@@ -59,6 +61,14 @@ impl RpcError {
         Self::new(INVALID_REQUEST, format!("Invalid request: {why}"))
     }
 
+    /// Base58 takes time that grows with the square of the length.
+    pub(crate) fn too_long_for_base58() -> Self {
+        let message = format!(
+            "Encoded binary (base 58) data should be less than {MAX_BASE58_BYTES} bytes, please use Base64 encoding."
+        );
+        Self::new(INVALID_REQUEST, message)
+    }
+
     pub(crate) fn method_not_found(method: &str) -> Self {
         let is_subscription = method.ends_with("Subscribe") || method.ends_with("Unsubscribe");
         let advice = if is_subscription {
@@ -90,6 +100,11 @@ impl RpcError {
 
     pub(crate) fn invalid_params(why: impl Into<String>) -> Self {
         Self::new(INVALID_PARAMS, why.into())
+    }
+
+    /// What was sent as a transaction is none.
+    pub(crate) fn invalid_transaction(error: &TransactionError) -> Self {
+        Self::invalid_params(format!("invalid transaction: {error}"))
     }
 
     pub(crate) fn internal(why: &str) -> Self {

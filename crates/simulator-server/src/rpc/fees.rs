@@ -79,7 +79,7 @@ pub(super) fn fee(executor: &Executor, transaction: VersionedTransaction) -> Res
     match fee.map_err(|error| RpcError::refused(&error.to_string()))? {
         Ok(fee) => Ok(Some(fee)),
         Err(TransactionError::BlockhashNotFound) => Ok(None),
-        Err(error) => Err(RpcError::invalid_params(format!("invalid transaction: {error}"))),
+        Err(error) => Err(RpcError::invalid_transaction(&error)),
     }
 }
 

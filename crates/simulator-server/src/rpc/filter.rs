@@ -30,7 +30,7 @@ impl Filters {
                 RpcFilterType::Memcmp(compared) => compared.convert_to_raw_bytes(),
                 RpcFilterType::DataSize(_) | RpcFilterType::TokenAccountState => Ok(()),
             });
-            verified.map_err(|error| RpcError::invalid_params(format!("Invalid param: {error}")))?;
+            verified.map_err(|error| RpcError::invalid_params(format!("Invalid param: {error:?}")))?;
         }
         Ok(Self(filters))
     }

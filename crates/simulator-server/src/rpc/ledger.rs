@@ -13,7 +13,7 @@ use solana_transaction_status::{BlockEncodingOptions, EncodeError, UiTransaction
 
 use super::budget::Budget;
 use super::call::Params;
-use super::context::{ContextConfig, look, pubkey, signature};
+use super::context::{at_least_confirmed, look, pubkey, signature};
 use super::error::RpcError;
 use super::{Answer, Target, result};
 use crate::convert::{confirmed_block, signature_status};
@@ -32,6 +32,7 @@ pub(super) async fn get_block(target: &Target, params: Params<'_>) -> Answer {
     let slot: Slot = params.required(0, "a slot")?;
     let config: Option<RpcEncodingConfigWrapper<RpcBlockConfig>> = params.optional(1, "config")?;
     let config = config.map(|config| config.convert_to_current()).unwrap_or_default();
+    at_least_confirmed(config.commitment)?;
     let ledger = ledger(&target.session, None).await?.value;
     let block = ledger.closed(slot)?.clone();
     let size = block.transactions().map(|record| record.transaction.size()).sum();
@@ -63,14 +64,15 @@ pub(super) async fn get_blocks(session: &SessionHandle, params: Params<'_>) -> A
     let end: Option<RpcBlocksConfigWrapper> = params.optional(1, "a slot")?;
     let (end, first) = end.map(|end| end.unzip()).unwrap_or_default();
     let config: Option<RpcContextConfig> = params.optional(2, "config")?;
+    let config = config.or(first).unwrap_or_default();
+    at_least_confirmed(config.commitment)?;
     let end = end.unwrap_or_else(|| start.saturating_add(MAX_SLOT_RANGE));
     if end.saturating_sub(start) > MAX_SLOT_RANGE {
         return Err(RpcError::invalid_params(format!(
             "Slot range too large; max {MAX_SLOT_RANGE}"
         )));
     }
-    let min_context_slot = config.or(first).and_then(|config| config.min_context_slot);
-    let ledger = ledger(session, min_context_slot).await?.value;
+    let ledger = ledger(session, config.min_context_slot).await?.value;
     let slots: Vec<Slot> = ledger.blocks_from(start).take_while(|slot| *slot <= end).collect();
     result(&slots)
 }
@@ -78,7 +80,8 @@ pub(super) async fn get_blocks(session: &SessionHandle, params: Params<'_>) -> A
 pub(super) async fn get_blocks_with_limit(session: &SessionHandle, params: Params<'_>) -> Answer {
     let start: Slot = params.required(0, "a slot")?;
     let limit: u64 = params.required(1, "a limit")?;
-    let config: ContextConfig = params.optional(2, "config")?.unwrap_or_default();
+    let config: RpcContextConfig = params.optional(2, "config")?.unwrap_or_default();
+    at_least_confirmed(config.commitment)?;
     if limit > MAX_SLOT_RANGE {
         return Err(RpcError::invalid_params(format!(
             "Limit too large; max {MAX_SLOT_RANGE}"
@@ -97,6 +100,7 @@ pub(super) async fn get_signatures_for_address(target: &Target, params: Params<'
     let address = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let config: RpcSignaturesForAddressConfig = params.optional(1, "config")?.unwrap_or_default();
     let page = Page::read(&config)?;
+    at_least_confirmed(config.commitment)?;
     target.budget.search()?;
     let ledger = ledger(&target.session, config.min_context_slot).await?.value;
     let show = move |_: &Budget| {

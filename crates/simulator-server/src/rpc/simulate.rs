@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use simulator_api::AccountModifications;
 use simulator_archive::model::Outcome;
-use simulator_engine::{BlockhashCheck, Lookup, SimulateOptions, SimulatedTransaction};
+use simulator_engine::{BlockhashCheck, Execution, Lookup, SimulateOptions, SimulatedTransaction};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_account_decoder::{UiAccount, UiAccountEncoding};
 use solana_message::AccountKeys;
@@ -12,6 +12,7 @@ use solana_rpc_client_types::config::{RpcSimulateTransactionAccountsConfig, RpcS
 use solana_rpc_client_types::response::{Response, RpcBlockhash, RpcSimulateTransactionResult};
 use solana_sdk_ids::{bpf_loader, bpf_loader_deprecated, bpf_loader_upgradeable, loader_v4, native_loader, sysvar};
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 use solana_transaction_status::{UiLoadedAddresses, UiTransactionTokenBalance, parse_ui_inner_instructions};
 
 use super::accounts::{Found, known};
@@ -94,7 +95,7 @@ pub(super) fn simulation(
         logs: Some(meta.log_messages.unwrap_or_default()),
         accounts: None,
         units_consumed: Some(meta.compute_units_consumed.unwrap_or_default()),
-        loaded_accounts_data_size: None,
+        loaded_accounts_data_size: Some(simulated.loaded_bytes),
         return_data: meta.return_data.map(Into::into),
         inner_instructions: None,
         replacement_blockhash: None,
@@ -121,6 +122,27 @@ pub(super) fn refuse_unknown(
         Some(unknown) => Err(RpcError::account_not_in_archive(unknown)),
         None => Ok(()),
     }
+}
+
+/// What cannot be put together is no transaction, so that there is nothing to simulate.
+pub(super) fn refuse_malformed(simulated: &SimulatedTransaction) -> Result<(), RpcError> {
+    match &simulated.execution {
+        Execution::Refused(error) if is_malformed(error) => Err(RpcError::invalid_transaction(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a transaction never came as far as a validator's runtime: it contradicts itself, or its addresses cannot be
+/// looked up.
+pub(super) fn is_malformed(error: &TransactionError) -> bool {
+    matches!(
+        error,
+        TransactionError::SanitizeFailure
+            | TransactionError::AddressLookupTableNotFound
+            | TransactionError::InvalidAddressLookupTableOwner
+            | TransactionError::InvalidAddressLookupTableData
+            | TransactionError::InvalidAddressLookupTableIndex
+    )
 }
 
 /// Whether every signature is that of its signer over the message.
@@ -190,6 +212,7 @@ impl Request {
             .simulate_with(&self.changes, &self.transaction, options);
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
         refuse_unknown(executor, &simulated, &self.changes)?;
+        refuse_malformed(&simulated)?;
         if let Some(wanted) = &self.wanted
             && wanted.addresses.len() > simulated.account_keys.len()
         {

@@ -21,10 +21,12 @@ use super::context::{ContextConfig, look, pubkey};
 use super::error::RpcError;
 use super::search::{Coverage, Form, Search, coverage, show_all, size_of_all, visit};
 use super::{Answer, Target, result};
-use crate::convert::token_context;
+use crate::convert::{native_tokens, token_context};
 use crate::executor::Executor;
 use crate::handle::SessionHandle;
 
+/// The program that wrapped SOL belongs to.
+const TOKEN_PROGRAM: Pubkey = Pubkey::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 /// How many of the largest accounts are shown, as Solana has it.
 const LARGEST_ACCOUNTS: usize = 20;
 /// Where a token account has its mint.
@@ -40,9 +42,9 @@ pub(super) async fn get_token_account_balance(session: &SessionHandle, params: P
     let address = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let config: ContextConfig = params.optional(1, "config")?.unwrap_or_default();
     let balance = move |executor: &Executor| {
-        let account = token_program_account(executor, &address, "could not find account", "not a Token account")?;
-        let state = StateWithExtensions::<TokenAccount>::unpack(account.data())
-            .map_err(|_| RpcError::invalid_params("Invalid param: not a Token account"))?;
+        let account = token_program_account(executor, &address, "not a Token account")?;
+        let state =
+            StateWithExtensions::<TokenAccount>::unpack(account.data()).map_err(|_| refuse("not a Token account"))?;
         let (_, tokens) = mint_of(executor, &state.base.mint)?;
         Ok(token_amount_to_ui_amount_v3(state.base.amount, &tokens))
     };
@@ -53,9 +55,9 @@ pub(super) async fn get_token_supply(session: &SessionHandle, params: Params<'_>
     let address = pubkey(&params.required::<String>(0, "a mint")?)?;
     let config: ContextConfig = params.optional(1, "config")?.unwrap_or_default();
     let supply = move |executor: &Executor| {
-        let account = token_program_account(executor, &address, "could not find account", "not a Token mint")?;
-        let state = StateWithExtensions::<Mint>::unpack(account.data())
-            .map_err(|_| RpcError::invalid_params("Invalid param: not a Token mint"))?;
+        let account = token_program_account(executor, &address, "not a Token mint")?;
+        let state =
+            StateWithExtensions::<Mint>::unpack(account.data()).map_err(|_| refuse("mint could not be unpacked"))?;
         let (_, tokens) = mint_of(executor, &address)?;
         Ok(token_amount_to_ui_amount_v3(state.base.supply, &tokens))
     };
@@ -137,8 +139,7 @@ impl Filter {
             RpcTokenAccountsFilter::Mint(mint) => Ok(Self::Mint(pubkey(mint)?)),
             RpcTokenAccountsFilter::ProgramId(program) => {
                 let program = pubkey(program)?;
-                check_spl_token_program_account(&program)
-                    .map_err(|_| RpcError::invalid_params("Invalid param: unrecognized Token program id"))?;
+                check_spl_token_program_account(&program).map_err(|_| refuse("unrecognized Token program id"))?;
                 Ok(Self::Program(program))
             }
         }
@@ -182,20 +183,18 @@ fn balance_of(address: &Pubkey, amount: u64, tokens: &SplTokenAdditionalDataV2) 
 
 /// The program of a mint, and what its amounts are shown with.
 fn mint_of(executor: &Executor, mint: &Pubkey) -> Result<(Pubkey, SplTokenAdditionalDataV2), RpcError> {
-    let account = token_program_account(executor, mint, "could not find mint", "not a Token mint")?;
+    if let Some(native) = native_tokens(mint) {
+        return Ok((TOKEN_PROGRAM, native));
+    }
+    let account = known(executor, mint)?.ok_or_else(|| refuse("could not find mint"))?;
     let tokens = token_context(&account, executor.unix_timestamp().unwrap_or_default())
-        .ok_or_else(|| RpcError::invalid_params("Invalid param: not a Token mint"))?;
+        .ok_or_else(|| refuse("Token mint could not be unpacked"))?;
+    check_spl_token_program_account(account.owner()).map_err(|_| refuse("not a Token mint"))?;
     Ok((*account.owner(), tokens))
 }
 
-fn token_program_account(
-    executor: &Executor,
-    address: &Pubkey,
-    if_absent: &str,
-    if_other: &str,
-) -> Result<AccountSharedData, RpcError> {
-    let refuse = |why: &str| RpcError::invalid_params(format!("Invalid param: {why}"));
-    let account = known(executor, address)?.ok_or_else(|| refuse(if_absent))?;
+fn token_program_account(executor: &Executor, address: &Pubkey, if_other: &str) -> Result<AccountSharedData, RpcError> {
+    let account = known(executor, address)?.ok_or_else(|| refuse("could not find account"))?;
     check_spl_token_program_account(account.owner()).map_err(|_| refuse(if_other))?;
     Ok(account)
 }
@@ -207,4 +206,8 @@ fn amount_of(account: &AccountSharedData) -> u64 {
 
 fn holds(account: &AccountSharedData, at: usize, address: &Pubkey) -> bool {
     account.data().get(at..at + 32) == Some(address.as_ref())
+}
+
+fn refuse(why: &str) -> RpcError {
+    RpcError::invalid_params(format!("Invalid param: {why}"))
 }

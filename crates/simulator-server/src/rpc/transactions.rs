@@ -9,9 +9,9 @@ use solana_transaction_status::{EncodeError, TransactionBinaryEncoding, UiTransa
 
 use super::budget::Budget;
 use super::call::Params;
-use super::context::{look, signature};
+use super::context::{at_least_confirmed, look, signature};
 use super::error::RpcError;
-use super::simulate::{Changes, refuse_unknown, simulation, verify_signatures};
+use super::simulate::{Changes, is_malformed, refuse_malformed, refuse_unknown, simulation, verify_signatures};
 use super::{Answer, Target, result};
 use crate::convert::{confirmed, execution_error, status, transaction_from_text};
 use crate::executor::Executor;
@@ -25,6 +25,7 @@ pub(super) async fn get_transaction(target: &Target, params: Params<'_>) -> Answ
     let name = signature(&params.required::<String>(0, "a signature")?)?;
     let config: Option<RpcEncodingConfigWrapper<RpcTransactionConfig>> = params.optional(1, "config")?;
     let config = config.map(|config| config.convert_to_current()).unwrap_or_default();
+    at_least_confirmed(config.commitment)?;
     let Some(past) = target
         .session
         .read(move |executor| executor.history().get(&name))
@@ -76,6 +77,7 @@ pub(super) async fn send_transaction(session: &SessionHandle, params: Params<'_>
     match &sent.execution {
         Execution::Processed(_) => result(&sent.signature.to_string()),
         Execution::Skipped(Skip::UnknownAccount(account)) => Err(RpcError::account_not_in_archive(account)),
+        Execution::Refused(error) if is_malformed(error) => Err(RpcError::invalid_transaction(error)),
         refused => {
             let why = execution_error(refused)
                 .map(|error| error.to_string())
@@ -108,6 +110,7 @@ async fn preflight(
         let simulated = executor.replay().simulate(&transaction, SimulateOptions::default());
         let simulated = simulated.map_err(|error| RpcError::refused(&error.to_string()))?;
         refuse_unknown(executor, &simulated, &Changes::new())?;
+        refuse_malformed(&simulated)?;
         let Some(error) = execution_error(&simulated.execution) else {
             return Ok(());
         };

@@ -14,10 +14,10 @@ use crate::conversation::{RICH, TOKEN, recorded_block, transfer_to};
 use crate::support::{Control, Rpc, Running, SampleArchive};
 
 const GENESIS: &str = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d";
-const NOBODY: &str = "Nobody1111111111111111111111111111111111111";
+pub(crate) const NOBODY: &str = "Nobody1111111111111111111111111111111111111";
 
 /// A session that stands at slot 44 and began at 38.
-async fn at_slot_44(scope: ScopeChoice) -> (SampleArchive, Running, Control, Rpc) {
+pub(crate) async fn at_slot_44(scope: ScopeChoice) -> (SampleArchive, Running, Control, Rpc) {
     let options = ImportOptions {
         scope,
         genesis_hash: Some(GENESIS.to_owned()),

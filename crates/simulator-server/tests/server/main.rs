@@ -11,6 +11,7 @@ mod changes;
 mod conversation;
 mod data;
 mod discovery;
+mod edges;
 mod endings;
 mod floods;
 mod fuzz;

@@ -225,7 +225,13 @@ async fn check_token_refusals(rpc: &Rpc, mint: &str) {
         ("getTokenAccountBalance", json!([RICH]), "not a Token account"),
         ("getTokenAccountBalance", json!([mint]), "not a Token account"),
         ("getTokenAccountBalance", json!([MISSING]), "could not find account"),
-        ("getTokenSupply", json!([TOKEN]), "not a Token mint"),
+        ("getTokenSupply", json!([TOKEN]), "mint could not be unpacked"),
+        ("getTokenSupply", json!([RICH]), "not a Token mint"),
+        (
+            "getTokenLargestAccounts",
+            json!([TOKEN]),
+            "Token mint could not be unpacked",
+        ),
         ("getTokenLargestAccounts", json!([MISSING]), "could not find mint"),
         (
             "getTokenAccountsByOwner",
