@@ -4,15 +4,19 @@
 //! thread and numbers of its own. What they have in common is an id, a seat for the connection that drives them all, and
 //! that they come to their places together or not at all.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::{BacktestError, ControlSessionId, CreateBacktestSessionRequest, CreateSessionParams, SessionName};
+use simulator_api::{
+    BacktestError, ControlSessionId, CreateBacktestSessionRequest, CreateSessionParams, SessionId, SessionName,
+};
 use simulator_archive::model::Slot;
 use tokio::sync::{oneshot, watch};
 
 use crate::convert::SessionSpec;
+use crate::durable::{GroupBirth, Keeping, PartBirth};
 use crate::keys::Owner;
 use crate::lifetime::{Admission, Creation, Made, Wanted, stopped};
 use crate::places::SessionPlace;
@@ -32,7 +36,11 @@ pub(crate) struct Group {
     pub(crate) disconnect: Duration,
     /// In slot order, at least one.
     pub(crate) parts: Vec<Part>,
+    settled: watch::Receiver<Option<Settled>>,
 }
+
+/// Whether several sessions are there, and written down as such.
+type Settled = Result<(), BacktestError>;
 
 /// One of several sessions.
 #[derive(Clone, Debug)]
@@ -73,14 +81,49 @@ impl Group {
         self.request.create_token.as_ref()
     }
 
-    /// Waits until all sessions are there; false if one cannot be made.
-    async fn is_made(&self) -> bool {
-        for part in &self.parts {
-            if part.creation.made().await.is_err() {
-                return false;
+    /// Waits until the sessions are there, and it is written down that they belong together.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub(crate) async fn settled(&self) -> Result<(), BacktestError> {
+        let mut settled = self.settled.clone();
+        match settled.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(settled)) => settled.clone(),
+            _ => Err(stopped("the sessions were not made")),
+        }
+    }
+
+    /// Waits until the sessions that do again what they have done before have come to where their client is.
+    pub(crate) async fn caught_up(&self, cursors: &BTreeMap<SessionId, u64>) {
+        for part in self.parts.iter().filter(|part| !part.creation.seat.is_over()) {
+            if let Ok(session) = part.creation.made().await {
+                session.events.caught_up(cursors.get(&session.id).copied()).await;
             }
         }
-        true
+    }
+
+    /// Waits until it is known what became of each session, if they were there before the server was.
+    pub(crate) async fn restored(&self) {
+        if self.settled.borrow().is_some() {
+            self.caught_up(&BTreeMap::new()).await;
+        }
+    }
+
+    /// What is written down of it.
+    async fn birth(&self) -> Result<GroupBirth, BacktestError> {
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            parts.push(PartBirth {
+                id: part.creation.made().await?.id,
+                range: part.range.clone(),
+            });
+        }
+        Ok(GroupBirth {
+            id: self.id,
+            owner: self.owner.clone(),
+            request: self.request.clone(),
+            parts,
+        })
     }
 
     /// From now on the sessions outlive their connections.
@@ -115,6 +158,7 @@ impl State {
         let begun = ranges.into_iter().map(|range| self.prepare(wanted, range, window));
         let begun: Vec<_> = begun.collect();
         let (seat, lease) = Seat::driven(driver, window);
+        let (settle, settled) = watch::channel(None);
         let group = Arc::new(Group {
             id: new_control_id(),
             request: wanted.request.clone(),
@@ -122,6 +166,7 @@ impl State {
             seat,
             disconnect: wanted.spec.disconnect,
             parts: begun.iter().map(|begun| begun.part.clone()).collect(),
+            settled,
         });
         let making = Making::Group(Arc::clone(&group));
         if let Some(token) = &token
@@ -129,8 +174,48 @@ impl State {
         {
             return Ok(BegunGroup::Repeated(earlier));
         }
-        let grips = self.begin_parts(begun, &group, token, wanted.spec.capacity_wait);
+        self.registry.insert_group(&group);
+        let life = GroupLife {
+            state: Arc::clone(self),
+            group: Arc::clone(&group),
+            token,
+        };
+        let (grips, admissions) = self.begin_parts(begun);
+        self.tasks
+            .spawn(life.run(admissions, wanted.spec.capacity_wait, settle));
         Ok(BegunGroup::New(group, lease, grips))
+    }
+
+    /// Accompanies several sessions that were there before the server was, and are being restored.
+    pub(crate) fn begin_group_again(
+        self: &Arc<Self>,
+        id: ControlSessionId,
+        wanted: &Wanted,
+        parts: Vec<Part>,
+        keeping: Keeping,
+    ) {
+        let (_settle, settled) = watch::channel(Some(Ok(())));
+        let group = Arc::new(Group {
+            id,
+            request: wanted.request.clone(),
+            owner: wanted.owner.clone(),
+            seat: Seat::vacant(wanted.spec.disconnect),
+            disconnect: wanted.spec.disconnect,
+            parts,
+            settled,
+        });
+        let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
+        if let Some(token) = &token {
+            self.registry.reserve(token, &Making::Group(Arc::clone(&group)));
+        }
+        if let Some(name) = group.name()
+            && let Ok(claim) = self.names.claim(&group.owner, name, group.token())
+        {
+            claim.keep();
+        }
+        self.registry.insert_group(&group);
+        let state = Arc::clone(self);
+        self.tasks.spawn(GroupLife { state, group, token }.run_again(keeping));
     }
 
     fn parts_of(&self, wanted: &Wanted) -> Result<Vec<RangeInclusive<Slot>>, BacktestError> {
@@ -146,10 +231,7 @@ impl State {
 
     /// Gets ready to make the session of one part.
     fn prepare(&self, wanted: &Wanted, range: RangeInclusive<Slot>, window: Duration) -> BegunPart {
-        let request = Box::new(part_request(wanted, &range));
-        let spec = part_spec(wanted, &range);
-        let owner = wanted.owner.clone();
-        let wanted = Wanted { request, spec, owner };
+        let wanted = part_wanted(wanted, &range);
         let driver = Driver::yielding();
         let (seat, lease) = Seat::driven(&driver, window);
         let (creation, sender) = Creation::new(&wanted, seat);
@@ -161,30 +243,15 @@ impl State {
         }
     }
 
-    /// Starts to make all sessions, and to accompany what they have in common.
-    fn begin_parts(
-        self: &Arc<Self>,
-        begun: Vec<BegunPart>,
-        group: &Arc<Group>,
-        token: Option<CreateToken>,
-        patience: Duration,
-    ) -> Vec<Grip> {
-        self.registry.insert_group(group);
-        let (mut grips, mut admissions) = (Vec::new(), Vec::new());
-        for part in begun {
+    /// Starts to make all sessions. Each waits for its place.
+    fn begin_parts(self: &Arc<Self>, begun: Vec<BegunPart>) -> (Vec<Grip>, Vec<Admit>) {
+        let begin = |part: BegunPart| {
             let (admission, admitted) = oneshot::channel();
             let creation = &part.part.creation;
             self.begin_part(part.wanted, creation, Admission::Shared(admitted), part.sender);
-            grips.push(part.grip);
-            admissions.push(admission);
-        }
-        let life = GroupLife {
-            state: Arc::clone(self),
-            group: Arc::clone(group),
-            token,
+            (part.grip, admission)
         };
-        self.tasks.spawn(life.run(admissions, patience));
-        grips
+        begun.into_iter().map(begin).unzip()
     }
 }
 
@@ -207,29 +274,57 @@ struct GroupLife {
 }
 
 impl GroupLife {
-    async fn run(self, admissions: Vec<Admit>, patience: Duration) {
-        let name = self.group.name().cloned();
-        let claim = name.map(|name| self.state.names.claim(&self.group.owner, &name, self.group.token()));
-        match claim.transpose() {
-            Ok(claim) => {
-                let places = self.places(admissions.len(), patience).await;
-                admit(admissions, places);
-                if self.group.is_made().await
-                    && let Some(claim) = claim
-                {
-                    claim.keep();
-                }
-            }
-            Err(taken) => admit(admissions, Err(taken)),
-        }
+    async fn run(self, admissions: Vec<Admit>, patience: Duration, settle: watch::Sender<Option<Settled>>) {
+        let made = self.make(admissions, patience).await;
+        settle.send_replace(Some(made.as_ref().map(|_| ()).map_err(Clone::clone)));
+        self.live(made.unwrap_or_default()).await;
+    }
+
+    async fn run_again(self, keeping: Keeping) {
+        let restored = self.group.restored();
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => {}
-            _ = self.group.seat.over() => {}
+            () = restored => {}
         }
+        // Nobody could come back before.
+        self.group.seat.renew();
+        self.live(keeping).await;
+    }
+
+    /// Has the sessions made, and writes down that they belong together.
+    async fn make(&self, admissions: Vec<Admit>, patience: Duration) -> Result<Keeping, BacktestError> {
+        let names = &self.state.names;
+        let name = self.group.name();
+        let claim = name.map(|name| names.claim(&self.group.owner, name, self.group.token()));
+        let claim = match claim.transpose() {
+            Ok(claim) => claim,
+            Err(taken) => {
+                admit(admissions, Err(taken.clone()));
+                return Err(taken);
+            }
+        };
+        admit(admissions, self.places(self.group.parts.len(), patience).await);
+        let keeping = self.state.keep_group(self.group.birth().await?).await?;
+        if let Some(claim) = claim {
+            claim.keep();
+        }
+        Ok(keeping)
+    }
+
+    async fn live(self, keeping: Keeping) {
+        let end = tokio::select! {
+            biased;
+            () = self.state.shutdown.cancelled() => None,
+            end = self.group.seat.over() => Some(end),
+            never = keeping.follow(&self.group.seat) => match never {},
+        };
         self.state.registry.remove_group(self.group.id);
         if let Some(token) = &self.token {
             self.state.registry.release(token, &self.group.seat);
+        }
+        if end.is_some() {
+            keeping.remove().await;
         }
     }
 
@@ -257,6 +352,15 @@ fn admit(admissions: Vec<Admit>, places: Result<Vec<SessionPlace>, BacktestError
                 drop(admission.send(Err(error.clone())));
             }
         }
+    }
+}
+
+/// What the session of one part would come from if it were made alone.
+pub(crate) fn part_wanted(whole: &Wanted, range: &RangeInclusive<Slot>) -> Wanted {
+    Wanted {
+        request: Box::new(part_request(whole, range)),
+        spec: part_spec(whole, range),
+        owner: whole.owner.clone(),
     }
 }
 

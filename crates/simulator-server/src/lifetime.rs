@@ -77,6 +77,14 @@ impl Creation {
         (Arc::new(Self { request, seat, made }), sender)
     }
 
+    /// What was made for a create once, and has ended.
+    pub(crate) fn over(wanted: &Wanted) -> Arc<Self> {
+        let seat = Seat::vacant(Duration::ZERO);
+        seat.end(End::Expired);
+        let (creation, _nothing_is_told) = Self::new(wanted, seat);
+        creation
+    }
+
     /// Whether it came from this create.
     pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
         self.request == wanted.request
@@ -130,7 +138,7 @@ impl State {
         wanted: Wanted,
         id: SessionId,
         restored: impl Future<Output = Made> + Send + 'static,
-    ) {
+    ) -> Arc<Creation> {
         let seat = Seat::vacant(wanted.spec.disconnect);
         let (creation, sender) = Creation::new(&wanted, seat);
         let token = wanted.spec.token.clone().map(|token| (wanted.owner.clone(), token));
@@ -145,10 +153,11 @@ impl State {
         self.registry.expect(id, wanted.owner.clone(), Arc::clone(&creation));
         let life = Life {
             state: Arc::clone(self),
-            creation,
+            creation: Arc::clone(&creation),
             token,
         };
         self.tasks.spawn(life.run_again(wanted.owner, id, restored, sender));
+        creation
     }
 
     /// Makes one of several sessions. Otherwise as [`State::begin`].
@@ -198,6 +207,7 @@ impl Life {
         self.creation.seat.renew();
         if made.is_err() {
             self.state.registry.expect_no_more(id);
+            self.creation.seat.end(End::Expired);
         }
         self.accompany(owner, made, sender).await;
     }

@@ -12,6 +12,7 @@ mod long_runs;
 mod manifest;
 mod outputs;
 mod restart;
+mod restart_parallel;
 mod run;
 mod serve;
 mod sessions;

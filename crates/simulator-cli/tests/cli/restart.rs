@@ -17,19 +17,19 @@ use tokio::time::timeout;
 use crate::support::{RunningServer, Workspace};
 
 /// Longest wait for anything; only a defect makes a test wait so long.
-const PATIENCE: Duration = Duration::from_secs(60);
-const ARGS: [&str; 4] = ["--archive", "archive", "--state-dir", "state"];
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that is started again where it was.
-struct Phoenix {
+pub(crate) struct Phoenix {
     workspace: Workspace,
+    args: &'static [&'static str],
     server: Option<RunningServer>,
-    address: String,
+    pub(crate) address: String,
 }
 
 /// What happens to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Lives,
     /// `kill -9`.
     IsKilled,
@@ -39,25 +39,38 @@ enum Fate {
 
 impl Phoenix {
     fn new() -> Self {
-        let workspace = Workspace::with_archive();
-        let server = RunningServer::start(&workspace, &ARGS);
+        Self::over(
+            Workspace::with_archive(),
+            &["--archive", "archive", "--state-dir", "state"],
+        )
+    }
+
+    pub(crate) fn over(workspace: Workspace, args: &'static [&'static str]) -> Self {
+        let server = RunningServer::start(&workspace, args);
         let address = server.http.strip_prefix("http://").expect("no certificate").to_owned();
         Self {
             workspace,
+            args,
             server: Some(server),
             address,
         }
     }
 
-    fn meets(&mut self, fate: Fate) {
+    pub(crate) fn meets(&mut self, fate: Fate) {
         let server = self.server.take().expect("it runs");
         match fate {
             Fate::Lives => return self.server = Some(server),
             Fate::IsKilled => server.kill(),
             Fate::IsStopped => assert_eq!(server.stop(), Some(0)),
         }
-        let server = RunningServer::start_on(&self.workspace, &self.address, &ARGS);
+        let server = RunningServer::start_on(&self.workspace, &self.address, self.args);
         self.server = Some(server);
+    }
+
+    /// How many entries a folder of the state directory has.
+    pub(crate) fn kept(&self, folder: &str) -> usize {
+        let entries = std::fs::read_dir(self.workspace.path("state").join(folder));
+        entries.expect("a directory").count()
     }
 
     /// Calls a method of a session, over a connection of its own.
@@ -79,12 +92,12 @@ impl Phoenix {
 }
 
 /// A client that knows nothing of connections that are lost.
-struct Raw {
+pub(crate) struct Raw {
     socket: BoxTransport,
 }
 
 impl Raw {
-    async fn connect(address: &str) -> Self {
+    pub(crate) async fn connect(address: &str) -> Self {
         let request = ConnectRequest {
             url: format!("ws://{address}/backtest").parse().expect("an address"),
             headers: Default::default(),
@@ -94,13 +107,13 @@ impl Raw {
         Self { socket }
     }
 
-    async fn send(&mut self, request: &Value) {
+    pub(crate) async fn send(&mut self, request: &Value) {
         let sent = self.socket.send(Frame::Text(request.to_string().into())).await;
         sent.expect("the server reads");
     }
 
     /// The next message; none when the connection is over.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             let frame = timeout(PATIENCE, self.socket.next()).await.expect("not for ever");
             match frame {
@@ -224,8 +237,7 @@ async fn a_server_that_is_killed_or_stopped_at_every_command_loses_nothing() {
         assert!(found_results == results, "{fate:?} after {after}");
     }
     phoenix.meets(Fate::IsStopped);
-    let sessions = std::fs::read_dir(phoenix.workspace.path("state/sessions")).expect("a directory");
-    assert_eq!(sessions.count(), 0, "every session was closed");
+    assert_eq!(phoenix.kept("sessions"), 0, "every session was closed");
 }
 
 /// Everything that a caller of the managed client saw.

@@ -78,6 +78,7 @@ impl Opener {
                 BegunGroup::Repeated(Making::Group(group)) if group.is_of(&wanted) => {
                     match group.seat.claim(&self.driver, patience).await {
                         Ok(lease) => {
+                            group.restored().await;
                             let stage = Stage::Making(sign_at);
                             return Ok(Opened::Several(Several::take_over(group, lease, stage, patience).await));
                         }
@@ -104,10 +105,12 @@ impl Opener {
         let not_found = || BacktestError::SessionNotFound {
             session_id: attach.control_session_id.to_string(),
         };
-        let group = self.state.registry.owned_group(attach.control_session_id, &owner);
-        let group = group.ok_or_else(not_found)?;
-        check_cursors(&group, &attach.last_sequences)?;
+        let found = self.state.owned_group(attach.control_session_id, &owner).await;
+        let group = found.map_err(|absent| self.absent(absent, not_found()))?;
         let patience = self.state.times.probe_limit;
+        let caught_up = timeout(patience, group.caught_up(&attach.last_sequences)).await;
+        caught_up.map_err(|_| is_coming())?;
+        check_cursors(&group, &attach.last_sequences)?;
         let claimed = group.seat.claim(&self.driver, patience).await;
         let lease = claimed.map_err(|error| match error {
             ClaimError::Over => not_found(),
@@ -132,13 +135,7 @@ impl Opener {
             session_id: attach.session_id.to_string(),
         };
         let registered = self.state.owned_session(attach.session_id, &owner).await;
-        let (session, seat) = registered.map_err(|absent| match absent {
-            Absent::Unknown => {
-                self.state.metrics.refused(Refusal::UnknownSession);
-                not_found()
-            }
-            Absent::Coming => is_coming(),
-        })?;
+        let (session, seat) = registered.map_err(|absent| self.absent(absent, not_found()))?;
         let caught_up = session.events.caught_up(attach.last_sequence);
         timeout(self.state.times.probe_limit, caught_up)
             .await
@@ -152,6 +149,16 @@ impl Opener {
         })?;
         let resumption = session.events.resume(attach.last_sequence).map_err(refused)?;
         Ok(Opened::Attached(Drive::new(session, lease), resumption))
+    }
+
+    fn absent(&self, absent: Absent, not_found: BacktestError) -> BacktestError {
+        match absent {
+            Absent::Unknown => {
+                self.state.metrics.refused(Refusal::UnknownSession);
+                not_found
+            }
+            Absent::Coming => is_coming(),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Connection {
         for session in elsewhere {
             self.reply(BacktestResponse::SessionCreated(describe(&session))).await?;
         }
-        self.created_if_all_are_there().await
+        ControlFlow::Continue(())
     }
 
     /// The answer to an attach, and what its client has missed.
@@ -78,6 +78,8 @@ impl Connection {
                 }
                 None => ControlFlow::Continue(()),
             },
+            Happened::Settled(Ok(())) => self.created().await,
+            Happened::Settled(Err(error)) => self.not_made(error).await,
             Happened::Time => self.time().await,
         }
     }
@@ -92,7 +94,7 @@ impl Connection {
         if let Some(source) = self.several().and_then(|several| several.made(index, session)) {
             self.send(Outgoing::Events(source)).await?;
         }
-        self.created_if_all_are_there().await
+        ControlFlow::Continue(())
     }
 
     async fn not_made(&mut self, error: BacktestError) -> Progress {
@@ -107,8 +109,8 @@ impl Connection {
     }
 
     /// Only now the sessions outlive this connection whatever they were made with: their client knows them all.
-    async fn created_if_all_are_there(&mut self) -> Progress {
-        let Some(several) = self.several().filter(|several| several.are_made()) else {
+    async fn created(&mut self) -> Progress {
+        let Some(several) = self.several() else {
             return ControlFlow::Continue(());
         };
         several.stage = Stage::Open;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, pending, select_all};
-use simulator_api::{SessionId, SessionsCreatedV2};
+use simulator_api::{BacktestError, SessionId, SessionsCreatedV2};
 use tokio::time::{Instant, sleep_until};
 
 use super::streams::{Form, Progress, Source};
@@ -84,6 +84,8 @@ pub(super) enum Happened {
     Free(usize),
     /// It has closed it.
     Ended(usize),
+    /// All are there, and it is written down, or cannot be, that they belong together.
+    Settled(Result<(), BacktestError>),
     /// The time of the stage has come.
     Time,
 }
@@ -133,9 +135,15 @@ impl Several {
             }
             Happened::Time
         };
+        let settled = async {
+            match self.stage {
+                Stage::Making(_) if self.are_made() => Happened::Settled(self.group.settled().await),
+                _ => pending().await,
+            }
+        };
         let members = self.members.iter().enumerate();
         let members = members.map(|(index, member)| member.due(index).boxed());
-        select_all(members.chain([time.boxed()])).await.0
+        select_all(members.chain([settled.boxed(), time.boxed()])).await.0
     }
 
     /// A session is there: its events can be sent.
@@ -238,7 +246,7 @@ impl Several {
     }
 
     /// Whether none is being made any more.
-    pub(super) fn are_made(&self) -> bool {
+    fn are_made(&self) -> bool {
         !self.members.iter().any(|member| matches!(member.hold, Hold::Making(_)))
     }
 

@@ -204,7 +204,7 @@ mod tests {
         }
 
         fn log(&self, limit: usize) -> FileLog<Disk> {
-            let preamble = frame::preamble();
+            let preamble = frame::preamble(frame::FileKind::Session);
             let length = preamble.len() as u64;
             self.set(|inside| inside.bytes = preamble);
             FileLog::new(self.clone(), length, limit, None)
@@ -213,7 +213,7 @@ mod tests {
         /// The commands that a restart would find.
         fn found(&self) -> Vec<LoggedCommand> {
             let inside = self.0.lock().unwrap();
-            let frames = frame::read(&inside.bytes).unwrap();
+            let frames = frame::read(frame::FileKind::Session, &inside.bytes).unwrap();
             let records = frames
                 .records
                 .into_iter()

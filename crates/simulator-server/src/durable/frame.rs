@@ -1,7 +1,7 @@
-//! A file of records: each is there as a whole, or is the torn end of a write that did not finish.
+//! Files of records: each is there as a whole, or is the torn end of a write that did not finish.
 //!
 //! ```text
-//! file    magic "simsesn\n" (8 bytes), version u32, records
+//! file    magic of its kind (8 bytes), version u32, records
 //! record  length u32, check of the length (4 bytes), check of the content (8 bytes), content
 //! ```
 //!
@@ -12,16 +12,24 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-/// What a file begins with.
-const MAGIC: [u8; 8] = *b"simsesn\n";
-/// The version of the format, of frames and contents together.
+/// The version of the formats, of frames and contents together.
 const VERSION: u32 = 1;
 
-const PREAMBLE_BYTES: usize = MAGIC.len() + size_of::<u32>();
+const MAGIC_BYTES: usize = 8;
+const PREAMBLE_BYTES: usize = MAGIC_BYTES + size_of::<u32>();
 const LENGTH_BYTES: usize = size_of::<u32>();
 const LENGTH_CHECK_BYTES: usize = 4;
 const CONTENT_CHECK_BYTES: usize = 8;
 const HEAD_BYTES: usize = LENGTH_BYTES + LENGTH_CHECK_BYTES + CONTENT_CHECK_BYTES;
+
+/// What a file is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// One session: what it is made from, and its commands.
+    Session,
+    /// Several sessions that belong together.
+    Group,
+}
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +43,7 @@ pub(super) struct Frames {
 /// Why a file cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum FrameError {
-    #[error("it is not a session's command log")]
+    #[error("it is a file of another kind")]
     Foreign,
     #[error("it has version {found} of the format, and this server reads version {VERSION}")]
     Version { found: u32 },
@@ -43,9 +51,19 @@ pub(super) enum FrameError {
     Damaged { offset: usize },
 }
 
+impl FileKind {
+    /// What a file of this kind begins with.
+    fn magic(self) -> [u8; MAGIC_BYTES] {
+        match self {
+            Self::Session => *b"simsesn\n",
+            Self::Group => *b"simgrup\n",
+        }
+    }
+}
+
 /// What a new file begins with.
-pub(super) fn preamble() -> Vec<u8> {
-    [&MAGIC[..], &VERSION.to_le_bytes()].concat()
+pub(super) fn preamble(kind: FileKind) -> Vec<u8> {
+    [&kind.magic()[..], &VERSION.to_le_bytes()].concat()
 }
 
 /// A record with this content; none if it is too large for one.
@@ -60,10 +78,10 @@ pub(super) fn record(content: &[u8]) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// The file is another one, or damaged otherwise than by a write that did not finish.
-pub(super) fn read(bytes: &[u8]) -> Result<Frames, FrameError> {
+pub(super) fn read(kind: FileKind, bytes: &[u8]) -> Result<Frames, FrameError> {
     let (magic, rest) = bytes.split_first_chunk().ok_or(FrameError::Foreign)?;
     let (version, _) = rest.split_first_chunk().ok_or(FrameError::Foreign)?;
-    if *magic != MAGIC {
+    if *magic != kind.magic() {
         return Err(FrameError::Foreign);
     }
     match u32::from_le_bytes(*version) {
@@ -120,11 +138,15 @@ mod tests {
 
     fn file() -> Vec<u8> {
         let records = CONTENTS.iter().map(|content| record(content).unwrap());
-        [preamble()].into_iter().chain(records).flatten().collect()
+        [preamble(FileKind::Session)]
+            .into_iter()
+            .chain(records)
+            .flatten()
+            .collect()
     }
 
     fn contents(bytes: &[u8]) -> Vec<&[u8]> {
-        let frames = read(bytes).unwrap();
+        let frames = read(FileKind::Session, bytes).unwrap();
         frames.records.into_iter().map(|range| &bytes[range]).collect()
     }
 
@@ -132,21 +154,21 @@ mod tests {
     fn reads_what_it_wrote() {
         let file = file();
         assert_eq!(contents(&file), CONTENTS);
-        assert_eq!(read(&file).unwrap().end, file.len());
+        assert_eq!(read(FileKind::Session, &file).unwrap().end, file.len());
     }
 
     #[test]
     fn a_file_that_is_torn_anywhere_holds_every_whole_record() {
         let file = file();
-        let whole = read(&file).unwrap();
+        let whole = read(FileKind::Session, &file).unwrap();
         for end in PREAMBLE_BYTES..file.len() {
-            let torn = read(&file[..end]).unwrap();
+            let torn = read(FileKind::Session, &file[..end]).unwrap();
             let expected: Vec<_> = whole.records.iter().filter(|range| range.end <= end).cloned().collect();
             assert_eq!(torn.end, expected.last().map_or(PREAMBLE_BYTES, |last| last.end));
             assert_eq!(torn.records, expected, "torn at {end}");
         }
         for end in 0..PREAMBLE_BYTES {
-            assert_eq!(read(&file[..end]), Err(FrameError::Foreign));
+            assert_eq!(read(FileKind::Session, &file[..end]), Err(FrameError::Foreign));
         }
     }
 
@@ -155,19 +177,19 @@ mod tests {
         let mut file = file();
         let end = file.len();
         file.resize(end + 5000, 0);
-        assert_eq!(read(&file).unwrap().end, end);
+        assert_eq!(read(FileKind::Session, &file).unwrap().end, end);
         assert_eq!(contents(&file), CONTENTS);
     }
 
     #[test]
     fn every_flipped_bit_is_found() {
         let file = file();
-        let whole = read(&file).unwrap();
+        let whole = read(FileKind::Session, &file).unwrap();
         for index in 0..file.len() {
             for bit in 0..8 {
                 let mut damaged = file.clone();
                 damaged[index] ^= 1 << bit;
-                let found = read(&damaged).unwrap_err();
+                let found = read(FileKind::Session, &damaged).unwrap_err();
                 let offset = whole.records.iter().map(|range| range.start - HEAD_BYTES);
                 let expected = match index {
                     0..8 => FrameError::Foreign,

@@ -1,7 +1,7 @@
 //! How a server comes to the sessions of another one that has gone, and keeps its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use simulator_api::{BacktestError, SessionId};
 use simulator_archive::{Archive, ArchiveDigest};
@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::directory::StateDirectoryError;
 use super::keeping::{Keeping, Unfinished};
-use super::store::{Birth, Kept, Orphan, SessionStore};
+use super::store::{Birth, Kept, Orphan, Orphans, SessionStore};
 use crate::clock;
 use crate::command_log::{CommandLog, MemoryCommandLog};
 use crate::config::Limits;
@@ -20,7 +20,7 @@ use crate::convert::{SessionSpec, session_spec};
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::launch::{Launch, launch};
-use crate::lifetime::Wanted;
+use crate::lifetime::{Creation, Wanted};
 use crate::seat::Seat;
 use crate::state::State;
 use crate::worker::Past;
@@ -28,7 +28,7 @@ use crate::worker::Past;
 /// Where a server keeps its sessions.
 #[derive(Debug)]
 pub(crate) struct Durability {
-    store: Arc<dyn SessionStore>,
+    pub(super) store: Arc<dyn SessionStore>,
     /// Sessions that are restored at a time: each has a thread of its own that has much to do.
     turns: Semaphore,
     /// Sessions that cannot be restored by this server, and may be by another one.
@@ -57,7 +57,7 @@ pub(crate) enum Absent {
 
 /// Why a session is not restored.
 #[derive(Debug, Error)]
-enum RestoreError {
+pub(super) enum RestoreError {
     #[error("none of the archives that are served is {0}, over which the session runs")]
     NoArchive(ArchiveDigest),
     #[error("there is no place for the session")]
@@ -124,12 +124,18 @@ impl State {
             store.beat()?;
             Ok(orphans)
         });
-        let orphans: Vec<Result<Orphan, StateDirectoryError>> = match found.await {
+        let orphans: Orphans = match found.await {
             Ok(Ok(orphans)) => orphans,
             Ok(Err(error)) => return report("the sessions that are kept cannot be looked through", &error),
             Err(error) => return report("the sessions that are kept were not looked through", &error),
         };
-        for orphan in orphans {
+        for group in orphans.groups {
+            match group {
+                Ok(group) => self.adopt_group(group, clock::now().into()).await,
+                Err(error) => report("which sessions belong together is lost", &error),
+            }
+        }
+        for orphan in orphans.sessions {
             match orphan {
                 Ok(orphan) => self.adopt(orphan, clock::now().into()).await,
                 Err(error) => report("a session is lost", &error),
@@ -154,6 +160,28 @@ impl State {
     }
 
     async fn adopt(self: &Arc<Self>, orphan: Orphan, now: SystemTime) {
+        let spec = match session_spec(&orphan.birth.request, &self.times) {
+            Ok(spec) => spec,
+            Err(error) => {
+                report("a session cannot be restored", &error);
+                return Keeping::new(orphan.kept.custody).set_aside().await;
+            }
+        };
+        let wanted = Wanted {
+            request: orphan.birth.request.clone(),
+            owner: orphan.birth.owner.clone(),
+            spec,
+        };
+        self.adopt_as(wanted, orphan, now).await;
+    }
+
+    /// Begins to restore a session that is to be this one, unless it is too late for that.
+    pub(super) async fn adopt_as(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        orphan: Orphan,
+        now: SystemTime,
+    ) -> Option<Arc<Creation>> {
         let Orphan {
             birth,
             past,
@@ -161,16 +189,10 @@ impl State {
             kept: Kept { commands, custody },
         } = orphan;
         let keeping = Keeping::new(custody);
-        let spec = match session_spec(&birth.request, &self.times) {
-            Ok(spec) => spec,
-            Err(error) => {
-                report("a session cannot be restored", &error);
-                return keeping.set_aside().await;
-            }
-        };
-        if now.duration_since(driven).unwrap_or_default() > spec.disconnect {
+        if is_late(driven, now, wanted.spec.disconnect) {
             tracing::info!("a session to which nobody came back in time has ended");
-            return keeping.remove().await;
+            keeping.remove().await;
+            return None;
         }
         if birth.engine != ENGINE_VERSION {
             tracing::warn!(
@@ -179,20 +201,16 @@ impl State {
                 "a session is restored by another engine"
             );
         }
-        let wanted = Wanted {
-            request: birth.request.clone(),
-            owner: birth.owner.clone(),
-            spec,
-        };
+        let id = birth.id;
         let remains = Remains {
             spec: wanted.spec.clone(),
-            birth: birth.clone(),
+            birth,
             past,
             commands,
             keeping,
         };
         let restored = Arc::clone(self).restore(remains);
-        self.begin_again(wanted, birth.id, restored);
+        Some(self.begin_again(wanted, id, restored))
     }
 
     async fn restore(self: Arc<Self>, remains: Remains) -> Result<Arc<SessionHandle>, BacktestError> {
@@ -255,7 +273,7 @@ impl State {
     }
 
     /// Keeps others from trying again and again.
-    fn park(&self, keeping: Keeping) {
+    pub(super) fn park(&self, keeping: Keeping) {
         if let Some(durability) = &self.durability {
             let mut parked = durability.parked.lock().unwrap_or_else(PoisonError::into_inner);
             parked.push(keeping);
@@ -316,7 +334,12 @@ impl State {
     }
 }
 
-fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
+/// Whether nobody came back to what was last driven then.
+pub(super) fn is_late(driven: SystemTime, now: SystemTime, window: Duration) -> bool {
+    now.duration_since(driven).unwrap_or_default() > window
+}
+
+pub(super) fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
     tracing::error!(error, "{what}");
 }
 
@@ -327,7 +350,7 @@ fn internal(error: &dyn std::error::Error) -> BacktestError {
 }
 
 /// Where sessions are kept is the operator's business.
-fn not_kept(error: &(dyn std::error::Error + 'static)) -> BacktestError {
+pub(super) fn not_kept(error: &(dyn std::error::Error + 'static)) -> BacktestError {
     report("a session is not made, because it cannot be kept", error);
     BacktestError::Internal {
         error: "the server cannot write the session down; try again later".to_owned(),

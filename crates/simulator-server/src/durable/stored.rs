@@ -4,7 +4,7 @@
 
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
-use simulator_api::{BacktestError, BacktestRequest, RequestId, SessionId};
+use simulator_api::{BacktestError, BacktestRequest, CreateBacktestSessionRequest, RequestId, SessionId};
 use simulator_archive::Digest;
 use simulator_engine::decode_transaction;
 use solana_account::{Account, AccountSharedData, ReadableAccount as _};
@@ -120,14 +120,12 @@ impl Record {
                 data: progress.data,
             },
         };
-        options()
-            .serialize(&stored)
-            .expect("plain structs serialise, and a vector takes everything")
+        to_bytes(&stored)
     }
 
     /// The record with this content.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
-        Ok(match options().deserialize(bytes)? {
+        Ok(match from_bytes(bytes)? {
             Stored::Birth(birth) => Self::Birth(load_birth(birth)?),
             Stored::Command { steps, events, command } => Self::Command(LoggedCommand {
                 at: Point { steps, events },
@@ -148,18 +146,44 @@ impl Record {
     }
 }
 
-fn options() -> impl bincode::Options {
+/// The layout of all that is stored.
+pub(super) fn to_bytes(stored: &impl Serialize) -> Vec<u8> {
     bincode::DefaultOptions::new()
+        .serialize(stored)
+        .expect("plain structs serialise, and a vector takes everything")
+}
+
+pub(super) fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ContentError> {
+    Ok(bincode::DefaultOptions::new().deserialize(bytes)?)
+}
+
+pub(super) fn store_owner(owner: &Owner) -> Option<String> {
+    match owner {
+        Owner::Anyone => None,
+        Owner::Key(name) => Some(name.clone()),
+    }
+}
+
+pub(super) fn load_owner(stored: Option<String>) -> Owner {
+    stored.map_or(Owner::Anyone, Owner::Key)
+}
+
+pub(super) fn store_create(request: &CreateBacktestSessionRequest) -> String {
+    json(&BacktestRequest::CreateBacktestSession(Box::new(request.clone())))
+}
+
+pub(super) fn load_create(stored: &str) -> Result<Box<CreateBacktestSessionRequest>, ContentError> {
+    match BacktestRequest::from_json(stored) {
+        Ok(BacktestRequest::CreateBacktestSession(request)) => Ok(request),
+        _ => Err(ContentError::Value("create request")),
+    }
 }
 
 fn store_birth(birth: &Birth) -> StoredBirth {
     StoredBirth {
         id: birth.id.to_string(),
-        owner: match &birth.owner {
-            Owner::Anyone => None,
-            Owner::Key(name) => Some(name.clone()),
-        },
-        request: json(&BacktestRequest::CreateBacktestSession(birth.request.clone())),
+        owner: store_owner(&birth.owner),
+        request: store_create(&birth.request),
         archive: birth.archive.0,
         data_bytes: birth.data_bytes as u64,
         engine: birth.engine.clone(),
@@ -167,16 +191,13 @@ fn store_birth(birth: &Birth) -> StoredBirth {
 }
 
 fn load_birth(stored: StoredBirth) -> Result<Birth, ContentError> {
-    let Ok(BacktestRequest::CreateBacktestSession(request)) = BacktestRequest::from_json(&stored.request) else {
-        return Err(ContentError::Value("create request"));
-    };
     Ok(Birth {
         id: stored
             .id
             .parse::<SessionId>()
             .map_err(|_| ContentError::Value("session id"))?,
-        owner: stored.owner.map_or(Owner::Anyone, Owner::Key),
-        request,
+        owner: load_owner(stored.owner),
+        request: load_create(&stored.request)?,
         archive: Digest(stored.archive),
         data_bytes: usize::try_from(stored.data_bytes).map_err(|_| ContentError::Value("size"))?,
         engine: stored.engine,

@@ -22,6 +22,7 @@ mod managed_parallel;
 mod operation;
 mod options;
 mod parallel;
+mod parallel_restart;
 mod pubsub;
 mod restart;
 mod searches;

@@ -70,7 +70,7 @@ pub(crate) fn both() -> Value {
     json!({"startSlot": 1000, "endSlot": 1011, "parallel": true})
 }
 
-fn with(mut params: Value, more: &Value) -> Value {
+pub(crate) fn with(mut params: Value, more: &Value) -> Value {
     params
         .as_object_mut()
         .unwrap()
@@ -91,7 +91,12 @@ fn named(message: &Value) -> Option<(String, u64)> {
 impl Parallel {
     /// Has sessions made. Every announcement comes before what it announces, the list comes at the end, and it agrees
     /// with them.
-    pub(crate) async fn create(mut control: Control, params: Value) -> Self {
+    pub(crate) async fn create(control: Control, params: Value) -> Self {
+        Self::create_called(control, params, None).await
+    }
+
+    /// The same, under a name.
+    pub(crate) async fn create_called(mut control: Control, params: Value, name: Option<&str>) -> Self {
         control.send("createBacktestSession", params).await;
         let (mut announced, mut told) = (Vec::new(), BTreeMap::<String, Vec<Value>>::new());
         let created = loop {
@@ -126,25 +131,32 @@ impl Parallel {
                 .unwrap()
                 .contains(&json!("requestId"))
         );
-        assert_eq!(created.get("control_session_name"), None, "{created}");
+        let called = created.get("control_session_name").and_then(Value::as_str);
+        assert_eq!(called, name, "{created}");
         let id = created["control_session_id"].as_str().unwrap().to_owned();
         Self { control, id, ids, told }
     }
 
     /// A connection that takes over, and has what this one has.
-    async fn again(self, server: &Running) -> Self {
+    pub(crate) async fn again(self, server: &Running) -> Self {
         let Self { id, ids, told, control } = self;
         drop(control);
         let control = server.connect().await;
         let mut again = Self { control, id, ids, told };
-        let attached = again.attach().await;
+        let attached = loop {
+            let answer = again.attach().await;
+            // It may still be on its way, after a restart.
+            if !answer["params"]["sessionOwnershipBusy"].is_object() {
+                break answer;
+            }
+        };
         assert_eq!(attached["method"], "parallelSessionAttachedV2", "{attached}");
         assert_eq!(attached["params"]["control_session_id"], again.id);
         assert_eq!(attached["params"]["session_ids"], json!(again.ids));
         again
     }
 
-    async fn attach(&mut self) -> Value {
+    pub(crate) async fn attach(&mut self) -> Value {
         let last = |events: &Vec<Value>| events.last().and_then(named).map(|(_, number)| number);
         let cursors: BTreeMap<&String, u64> = self
             .told
@@ -156,7 +168,7 @@ impl Parallel {
         self.control.next().await
     }
 
-    async fn go_on(&mut self, session: usize, request: Value) {
+    pub(crate) async fn go_on(&mut self, session: usize, request: Value) {
         let params = json!({"sessionId": self.ids[session], "request": request});
         self.control.send("continueSessionV1", params).await;
     }
@@ -167,7 +179,7 @@ impl Parallel {
     }
 
     /// Takes the next event of any session.
-    async fn next(&mut self) -> (usize, Value) {
+    pub(crate) async fn next(&mut self) -> (usize, Value) {
         let mut message = self.control.next().await;
         let (id, number) = named(&message).unwrap_or_else(|| panic!("unexpected {message}"));
         // Whether an event is sent for the second time depends on when a cut was noticed.
@@ -184,7 +196,7 @@ impl Parallel {
     }
 
     /// Reads until so many sessions have stopped or ended.
-    async fn stops(&mut self, mut count: usize) {
+    pub(crate) async fn stops(&mut self, mut count: usize) {
         while count > 0 {
             let (_, message) = self.next().await;
             count -= usize::from(is_stop(&message));
@@ -192,7 +204,7 @@ impl Parallel {
     }
 
     /// Reads until every session has stopped for the first time, which some may have done before they were listed.
-    async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         while self.moving() > 0 {
             self.next().await;
         }
@@ -205,18 +217,18 @@ impl Parallel {
     }
 
     /// Everything that a session was told, in short.
-    fn story(&self, session: usize) -> Vec<String> {
+    pub(crate) fn story(&self, session: usize) -> Vec<String> {
         let events = self.told[&self.ids[session]].iter();
         let events: Vec<Value> = events.map(|message| message["params"]["event"].clone()).collect();
         shorten(&events)
     }
 
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.control.close().await;
     }
 }
 
-fn is_stop(message: &Value) -> bool {
+pub(crate) fn is_stop(message: &Value) -> bool {
     let method = message["params"]["event"]["method"].as_str().unwrap();
     !matches!(method, "slotNotification" | "status")
 }
@@ -410,7 +422,7 @@ async fn a_parallel_session_that_is_cut_after_every_event_is_the_same() {
     server.stopped().await;
 }
 
-async fn ask(parallel: &mut Parallel, session: usize, request: Value) {
+pub(crate) async fn ask(parallel: &mut Parallel, session: usize, request: Value) {
     match request.get("slot") {
         Some(_) => parallel.go_to(session, request).await,
         None => parallel.go_on(session, request).await,
@@ -608,6 +620,7 @@ async fn places_among_those_of_the_key_are_had_for_all_or_for_none() {
     let mut control = connect("one").await;
     let error = control.create_fails(both()).await;
     assert!(error.contains("this API key has at most 1 sessions"), "{error}");
+    drop(control);
 
     let mut control = connect("two").await;
     let mut other = connect("two").await;

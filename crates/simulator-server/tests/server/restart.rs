@@ -49,7 +49,7 @@ async fn config(state: &Path) -> (SampleArchive, ServerConfig) {
 }
 
 /// What a crash at this moment would leave behind.
-fn crash(state: &Path) -> TempDir {
+pub(crate) fn crash(state: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_directory(state, copy.path());
     copy

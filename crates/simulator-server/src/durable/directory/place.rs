@@ -1,0 +1,188 @@
+//! The directory of one session, or of what several have in common.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::files::{
+    Lock, Locked, StateDirectoryError, failed, lock, lock_existing, make_directory, modified, names, sync_directory,
+    write_mark,
+};
+use super::{ALIVE, SET_ASIDE};
+use crate::durable::store::Custody;
+
+pub(super) const OWNER: &str = "owner";
+pub(super) const VACANT: &str = "vacant";
+/// What the names of directories begin with that are not complete yet, or not any more.
+const UNNAMED: &str = ".";
+
+/// A directory that holds a place for each of many things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// Of sessions.
+    Sessions,
+    /// Of what the sessions of a parallel session have in common.
+    Groups,
+}
+
+/// Somebody's own directory, as long as this process owns it.
+#[derive(Debug)]
+pub(super) struct Place {
+    root: PathBuf,
+    folder: Folder,
+    name: String,
+    lock: Arc<Lock>,
+}
+
+/// Whose a place is.
+pub(super) enum Found {
+    /// This process's own from now on.
+    Here(Place),
+    Elsewhere,
+    /// Nobody's: there is none.
+    Gone,
+}
+
+impl Folder {
+    pub(super) fn path(self, root: &Path) -> PathBuf {
+        root.join(match self {
+            Self::Sessions => "sessions",
+            Self::Groups => "groups",
+        })
+    }
+
+    /// The names of the places in it, in order.
+    pub(super) fn names(self, root: &Path) -> Result<Vec<String>, StateDirectoryError> {
+        let mut names = names(&self.path(root))?;
+        names.retain(|name| !name.starts_with(UNNAMED));
+        Ok(names)
+    }
+
+    /// Removes what processes have left behind that died while they made a place, or took one apart.
+    pub(super) fn sweep(self, root: &Path) -> Result<(), StateDirectoryError> {
+        let folder = self.path(root);
+        for name in names(&folder)?.iter().filter(|name| name.starts_with(UNNAMED)) {
+            let path = folder.join(name);
+            let swept = match lock_existing(&path.join(OWNER))? {
+                Locked::Here(_lock) => fs::remove_dir_all(&path),
+                // A living process is at work there.
+                Locked::Elsewhere => continue,
+                // Not even the lock had been made, or it was the last to be left: there is nothing else in it.
+                Locked::Gone => fs::remove_dir(&path),
+            };
+            match swept {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Makes a place, with what `fill` writes into it: it is there as a whole, or not at all.
+    pub(super) fn make<T>(
+        root: &Path,
+        folder: Folder,
+        name: String,
+        fill: impl FnOnce(&Path) -> Result<T, StateDirectoryError>,
+    ) -> Result<(Self, T), StateDirectoryError> {
+        let all = folder.path(root);
+        let unnamed = all.join(format!("{UNNAMED}{name}"));
+        let made = || {
+            make_directory(&unnamed, &mut DirBuilder::new())?;
+            let owner = unnamed.join(OWNER);
+            let Locked::Here(lock) = lock(&owner)? else {
+                return Err(failed("lock", &owner)(io::ErrorKind::WouldBlock.into()));
+            };
+            let content = fill(&unnamed)?;
+            sync_directory(&unnamed)?;
+            let named = all.join(&name);
+            fs::rename(&unnamed, &named).map_err(failed("make", &named))?;
+            sync_directory(&all)?;
+            Ok((lock, content))
+        };
+        let (lock, content) = made().inspect_err(|_| {
+            // Nobody knows it yet; what is left is swept up at the next start.
+            drop(fs::remove_dir_all(&unnamed));
+        })?;
+        let root = root.to_owned();
+        let place = Self {
+            root,
+            folder,
+            name,
+            lock,
+        };
+        Ok((place, content))
+    }
+
+    /// Takes a place over, if nobody owns it.
+    pub(super) fn take(root: &Path, folder: Folder, name: &str) -> Result<Found, StateDirectoryError> {
+        let locked = lock(&folder.path(root).join(name).join(OWNER))?;
+        Ok(match locked {
+            Locked::Here(lock) => Found::Here(Self {
+                root: root.to_owned(),
+                folder,
+                name: name.to_owned(),
+                lock,
+            }),
+            Locked::Elsewhere => Found::Elsewhere,
+            Locked::Gone => Found::Gone,
+        })
+    }
+
+    pub(super) fn directory(&self) -> PathBuf {
+        self.folder.path(&self.root).join(&self.name)
+    }
+
+    pub(super) fn lock(&self) -> &Arc<Lock> {
+        &self.lock
+    }
+
+    /// When a connection was last there: until the place became vacant, or until no server was alive any more.
+    pub(super) fn driven_until(&self) -> Result<SystemTime, StateDirectoryError> {
+        let vacant = self.mark();
+        match modified(&vacant) {
+            Ok(since) => Ok(since),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let alive = self.root.join(ALIVE);
+                modified(&alive).map_err(failed("read the time of", &alive))
+            }
+            Err(error) => Err(failed("read the time of", &vacant)(error)),
+        }
+    }
+
+    /// Where it is when it has been set aside.
+    pub(super) fn aside(&self) -> PathBuf {
+        self.root.join(SET_ASIDE).join(&self.name)
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.directory().join(VACANT)
+    }
+}
+
+impl Custody for Place {
+    fn driven(&self) -> Result<(), StateDirectoryError> {
+        match fs::remove_file(self.mark()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &self.mark())(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn vacant(&self) -> Result<(), StateDirectoryError> {
+        write_mark(&self.mark())
+    }
+
+    fn remove(&self) -> Result<(), StateDirectoryError> {
+        let unnamed = self.folder.path(&self.root).join(format!("{UNNAMED}{}", self.name));
+        fs::rename(self.directory(), &unnamed).map_err(failed("remove", &self.directory()))?;
+        fs::remove_dir_all(&unnamed).map_err(failed("remove", &unnamed))
+    }
+
+    fn set_aside(&self) -> Result<(), StateDirectoryError> {
+        fs::rename(self.directory(), self.aside()).map_err(failed("set aside", &self.directory()))
+    }
+}
