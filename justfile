@@ -27,6 +27,10 @@ doc:
 deny:
     @if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: cargo-deny is not installed"; fi
 
+# conformance fixtures: ours, or those below the folder SIM_FIXTURES
+conformance:
+    cargo nextest run -p simulator-engine --features conformance --test conformance --locked --no-capture
+
 # replay the sample
 sample *ARGS:
     cargo run --locked --bin sim -- run --archive samples/agave-small {{ ARGS }}

@@ -20,6 +20,8 @@ mod callbacks;
 mod cause;
 mod check;
 mod checkpoint;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod deployment;
 mod digest;
 mod divergence;

@@ -108,16 +108,26 @@ impl Runtime {
     }
 
     fn add_builtin(&self, builtin: &BuiltinPrototype, accounts: AccountView<'_>) {
+        if let Some(entry) = self.builtin(builtin, accounts) {
+            self.processor.add_builtin(builtin.program_id, entry);
+        }
+    }
+
+    /// A program that is built in, unless it waits for its feature or has become a program like others.
+    pub(crate) fn builtin(&self, builtin: &BuiltinPrototype, accounts: AccountView<'_>) -> Option<ProgramCacheEntry> {
         let activated = match builtin.enable_feature_id {
             None => Some(0),
             Some(feature) => self.features.activated_slot(&feature),
         };
-        let Some(activated) = activated else { return };
+        let activated = activated?;
         if builtin.core_bpf_migration_config.is_some() && is_upgradeable_program(accounts, &builtin.program_id) {
-            return;
+            return None;
         }
-        let entry = ProgramCacheEntry::new_builtin(activated, builtin.name.len(), builtin.register_fn);
-        self.processor.add_builtin(builtin.program_id, entry);
+        Some(ProgramCacheEntry::new_builtin(
+            activated,
+            builtin.name.len(),
+            builtin.register_fn,
+        ))
     }
 
     /// Takes over a changed feature set, as at an epoch boundary. The rent sysvar must be up to date.
