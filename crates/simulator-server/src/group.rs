@@ -211,7 +211,7 @@ impl State {
         if let Some(name) = group.name()
             && let Ok(claim) = self.names.claim(&group.owner, name, group.token())
         {
-            claim.keep();
+            self.tasks.spawn(claim.keep());
         }
         self.registry.insert_group(&group);
         let state = Arc::clone(self);
@@ -307,7 +307,7 @@ impl GroupLife {
         admit(admissions, self.places(self.group.parts.len(), patience).await);
         let keeping = self.state.keep_group(self.group.birth().await?).await?;
         if let Some(claim) = claim {
-            claim.keep();
+            claim.keep().await;
         }
         Ok(keeping)
     }

@@ -148,7 +148,7 @@ impl State {
         if let Some(name) = &wanted.spec.name
             && let Ok(claim) = self.names.claim(&wanted.owner, name, wanted.spec.token.as_ref())
         {
-            claim.keep();
+            self.tasks.spawn(claim.keep());
         }
         self.registry.expect(id, wanted.owner.clone(), Arc::clone(&creation));
         let life = Life {
@@ -234,7 +234,7 @@ impl Life {
             .names
             .claim(&wanted.owner, &name, wanted.spec.token.as_ref())?;
         let session = self.make(wanted, admission).await?;
-        claim.keep();
+        claim.keep().await;
         tracing::info!(session = session.number, %name, "a session was made");
         Ok(session)
     }

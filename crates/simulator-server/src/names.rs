@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use simulator_api::{BacktestError, SessionName};
 
+use crate::durable::{GivenName, NamesFile, StateDirectoryError};
 use crate::keys::Owner;
 
 /// The names of a server. Each key has its own; a name that a session had is never given again, except to the create that
 /// it was given to.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<BTreeMap<Named, Option<String>>>);
+pub(crate) struct Names {
+    /// With the digest of the token of the create that each was given to.
+    given: Mutex<BTreeMap<Named, Option<String>>>,
+    /// Where they are kept; with none they end with the server.
+    file: Option<Arc<NamesFile>>,
+}
 
 /// A name of a key.
 type Named = (Owner, SessionName);
@@ -22,12 +29,29 @@ pub(crate) struct Claim<'a> {
     names: &'a Names,
     /// `None` if there is nothing to give back.
     named: Option<Named>,
+    token: Option<String>,
 }
 
 /// Most names that a server remembers.
 const MAX_NAMES: usize = 100_000;
 
 impl Names {
+    /// The names that have been given, by servers with this state directory, too.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(crate) fn open(state: Option<&Path>) -> Result<Self, StateDirectoryError> {
+        let Some(state) = state else {
+            return Ok(Self::default());
+        };
+        let (file, given) = NamesFile::open(state)?;
+        let given = given.into_iter().map(|given| ((given.owner, given.name), given.token));
+        Ok(Self {
+            given: Mutex::new(given.collect()),
+            file: Some(Arc::new(file)),
+        })
+    }
+
     /// Takes a name for the session of a create with this token.
     ///
     /// # Errors
@@ -38,10 +62,11 @@ impl Names {
         name: &SessionName,
         token: Option<&String>,
     ) -> Result<Claim<'_>, BacktestError> {
+        let token = token.map(|token| blake3::hash(token.as_bytes()).to_hex().to_string());
         let mut names = self.lock();
         let is_full = names.len() >= MAX_NAMES;
         let named = match names.entry((owner.clone(), name.clone())) {
-            Entry::Occupied(taken) if token.is_some() && taken.get().as_ref() == token => None,
+            Entry::Occupied(taken) if token.is_some() && *taken.get() == token => None,
             Entry::Occupied(_) => {
                 return Err(BacktestError::SessionNameTaken {
                     session_name: name.to_string(),
@@ -54,22 +79,45 @@ impl Names {
             }
             Entry::Vacant(free) => {
                 let named = free.key().clone();
-                free.insert(token.cloned());
+                free.insert(token.clone());
                 Some(named)
             }
         };
-        Ok(Claim { names: self, named })
+        Ok(Claim {
+            names: self,
+            named,
+            token,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Named, Option<String>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Claim<'_> {
-    /// The session is there: the name is used up.
-    pub(crate) fn keep(mut self) {
-        self.named = None;
+    /// The session is there: the name is used up. It is on disk, if it is kept there, when the future is ready.
+    pub(crate) fn keep(mut self) -> impl Future<Output = ()> + Send + 'static {
+        let token = self.token.take();
+        let given = self.named.take().map(|(owner, name)| GivenName { owner, name, token });
+        let kept = self.names.file.clone().zip(given);
+        async move {
+            if let Some((file, given)) = kept {
+                write_down(file, given).await;
+            }
+        }
+    }
+}
+
+/// Without it the name may be given again after a restart, which harms nobody but those who count on names.
+async fn write_down(file: Arc<NamesFile>, given: GivenName) {
+    match tokio::task::spawn_blocking(move || file.add(&given)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the name of a session will be forgotten with the server"
+        ),
+        Err(error) => tracing::error!(%error, "the name of a session was not written down"),
     }
 }
 

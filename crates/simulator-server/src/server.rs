@@ -84,6 +84,7 @@ impl Server {
             address: config.listen,
             source,
         };
+        let names = Names::open(state_dir)?;
         let keys = Keys::new(config.keys);
         let usage = Usage::open(
             &keys,
@@ -104,7 +105,7 @@ impl Server {
             archives,
             keys,
             registry: Registry::new(config.limits.sessions),
-            names: Names::default(),
+            names,
             usage,
             metrics,
             data_pool: config.limits.data_pool(),

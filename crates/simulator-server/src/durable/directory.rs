@@ -30,7 +30,8 @@ use simulator_api::{ControlSessionId, SessionId};
 
 pub(super) use self::files::Lock;
 pub use self::files::StateDirectoryError;
-use self::files::{failed, make_directory, write_mark, write_new};
+pub(super) use self::files::{failed, private};
+use self::files::{make_directory, write_mark, write_new};
 use self::place::{Folder, Found, Place};
 use self::session_file::{contents, first_bytes};
 use super::file_log::FileLog;

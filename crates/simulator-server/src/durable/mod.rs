@@ -9,6 +9,7 @@ mod directory;
 mod file_log;
 mod frame;
 mod keeping;
+mod names_file;
 mod regroup;
 mod restore;
 mod store;
@@ -18,5 +19,6 @@ pub use directory::StateDirectoryError;
 
 pub(crate) use directory::StateDirectory;
 pub(crate) use keeping::Keeping;
+pub(crate) use names_file::{GivenName, NamesFile};
 pub(crate) use restore::{Absent, Durability};
 pub(crate) use store::{GroupBirth, PartBirth};

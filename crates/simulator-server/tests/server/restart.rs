@@ -275,7 +275,7 @@ async fn is_the_same_after_every_crash(params: Value, first_stops: usize, mut sc
     server.stopped().await;
 
     let server = Running::start(config.clone()).await;
-    let losses = play_and_lose(&server, state.path(), without_token(params), start, &script, &expected).await;
+    let losses = play_and_lose(&server, state.path(), another(params), start, &script, &expected).await;
     server.stopped().await;
     assert!(losses.len() > script.len() * 3 / 2, "{}", losses.len());
     for loss in losses {
@@ -283,9 +283,13 @@ async fn is_the_same_after_every_crash(params: Value, first_stops: usize, mut sc
     }
 }
 
-/// A second session of the same client is another one.
-fn without_token(mut params: Value) -> Value {
-    params.as_object_mut().unwrap().remove("createToken");
+/// A second session of the same client is another one, and so is its name.
+fn another(mut params: Value) -> Value {
+    let fields = params.as_object_mut().unwrap();
+    fields.remove("createToken");
+    if let Some(name) = fields.get_mut("name") {
+        *name = json!("another");
+    }
     params
 }
 
@@ -474,6 +478,34 @@ async fn a_session_to_which_nobody_can_come_back_is_not_restored() {
     next.stopped().await;
     drop(control);
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_name_stays_taken_when_its_session_has_ended_and_the_server_too() {
+    let state = tempfile::tempdir().unwrap();
+    let (_sample, config) = config(state.path()).await;
+    let server = Running::start(config.clone()).await;
+    let mut control = server.connect().await;
+    let named = json!({"name": "nightly", "createToken": "t"});
+    begun(&mut control, named.clone()).await;
+    control.close().await;
+    server.stopped().await;
+
+    let server = Running::start(config).await;
+    let mut control = server.connect().await;
+    let params = json!({"startSlot": 36, "endSlot": 59, "name": "nightly", "createToken": "u"});
+    control.send("createBacktestSession", params).await;
+    assert_eq!(control.next().await["method"], "status");
+    let refused = control.next().await;
+    assert_eq!(
+        refused["params"],
+        json!({"sessionNameTaken": {"session_name": "nightly"}})
+    );
+    begun(&mut control, named).await;
+    control.close().await;
+    server.stopped().await;
+    let text = fs::read_to_string(state.path().join("names.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[tokio::test]

@@ -31,6 +31,14 @@ pub enum StateDirectoryError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The names that were given are not known. The file is left as it is.
+    #[error("line {line} of {} is no name of a session; move the file away to forget all names", path.display())]
+    Names {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
 }
 
 /// The lock on what is kept. It ends with the process, however that ends.
@@ -119,7 +127,7 @@ pub(super) fn make_directory(path: &Path, builder: &mut DirBuilder) -> Result<()
     builder.create(path).map_err(failed("make", path))
 }
 
-pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(in crate::durable) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -135,7 +143,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), StateDirectoryError> {
         .map_err(failed("write", path))
 }
 
-pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateDirectoryError {
+pub(in crate::durable) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateDirectoryError {
     let path = path.to_owned();
     move |source| StateDirectoryError::Io { action, path, source }
 }
