@@ -5,31 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use simulator_api::{BacktestError, BacktestResponse};
+use simulator_api::BacktestError;
 use simulator_archive::model::Slot;
 use simulator_engine::{DecodedBlock, Execution, SlotError};
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_log::{Command, CommandLog, Progress};
-use crate::convert;
 use crate::discovery::Scout;
 use crate::event_log::EventLog;
 use crate::executor::Executor;
-use crate::feed::{Feed, FeedError};
+use crate::feed::Feed;
 use crate::handle::{ChangeError, Message, SendReply};
 use crate::outcomes::OutcomeQueue;
 use crate::pubsub::DataLog;
-use crate::session::{Changes, Event, EventKind, SendId, Session, Step, Upcoming};
-use crate::usage::{Pause, SessionMeter};
+use crate::session::{Changes, SendId, Session, Step, Upcoming};
+use crate::usage::SessionMeter;
 
 mod inbox;
 mod repeat;
+mod telling;
+mod wait;
 
 pub(crate) use repeat::Past;
+pub(crate) use telling::Held;
+use wait::Need;
 
 /// What a session's thread works with.
 pub(crate) struct Worker {
@@ -76,14 +78,6 @@ pub(crate) enum Lookahead {
     End,
 }
 
-/// An event that waits for subscribers.
-#[derive(Debug)]
-pub(crate) struct Held {
-    event: Event,
-    /// It waits no longer than this.
-    until: Instant,
-}
-
 /// Sent transactions that wait for their turn.
 #[derive(Default)]
 pub(crate) struct Sends {
@@ -94,51 +88,8 @@ pub(crate) struct Sends {
     next: u64,
 }
 
-/// Why there is nothing to do right now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// A message.
-    Message,
-    /// A message, or the next block.
-    Block,
-    /// A message, or that the scout looks at another block.
-    Sight,
-    /// A message, or room for events.
-    EventRoom,
-    /// A message, or room for outcomes.
-    OutcomeRoom,
-    /// A message, or room for what subscribers are told.
-    DataRoom,
-    /// A message, or subscribers who have been sent everything.
-    Drained,
-}
-
-impl Need {
-    /// The slow reader that is waited for, if it is one.
-    fn pause(self) -> Option<Pause> {
-        match self {
-            Self::EventRoom => Some(Pause::Events),
-            Self::OutcomeRoom => Some(Pause::Outcomes),
-            Self::DataRoom | Self::Drained => Some(Pause::Subscribers),
-            Self::Message | Self::Block | Self::Sight => None,
-        }
-    }
-}
-
-/// What ended a wait.
-enum Woken {
-    Stop,
-    Message(Message),
-    Block(Option<Result<Arc<DecodedBlock>, FeedError>>),
-    Room,
-    Sight,
-}
-
 /// Most messages that are taken between two steps, so that reads cannot hold a replay up for ever.
 const MESSAGES_BETWEEN_STEPS: usize = 64;
-
-/// After so many events it is written down how far the session has come.
-const EVENTS_BETWEEN_NOTES: u64 = 64;
 
 impl Worker {
     /// Opens the first slot. Whoever looks at a session finds an open slot, until it is completed: messages wait for
@@ -206,17 +157,6 @@ impl Worker {
             },
         }
         None
-    }
-
-    /// What another slot has no room in.
-    fn lacking_room(&self) -> Option<Need> {
-        if self.pace.is_repeating {
-            None
-        } else if self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.has_room()) {
-            Some(Need::OutcomeRoom)
-        } else {
-            (!self.data.has_room()).then_some(Need::DataRoom)
-        }
     }
 
     /// Closes the open slot and opens the next one, if there is one. No message is taken in between.
@@ -316,108 +256,6 @@ impl Worker {
         }
         self.session.fail(error);
         self.sends.waiting.clear();
-    }
-
-    /// Tells the client what has happened.
-    fn publish(&mut self) {
-        while let Some(event) = self.next_event() {
-            let summary = || self.send_summary.then(|| self.executor.session_summary());
-            let response = convert::response(event.kind, summary);
-            if response.is_terminal() {
-                self.seal();
-                self.decided(&response);
-            }
-            self.events.append(event.request, response);
-        }
-        let reached = self.events.reach().0;
-        if !self.pace.is_repeating && reached.0 >= self.pace.noted.reached + EVENTS_BETWEEN_NOTES {
-            self.note();
-        }
-    }
-
-    /// The next event that may be told. `completed` waits for subscribers: clients give up on them soon after it.
-    fn next_event(&mut self) -> Option<Event> {
-        if let Some(held) = self
-            .held
-            .take_if(|held| self.data.is_drained() || Instant::now() >= held.until)
-        {
-            return Some(held.event);
-        }
-        if self.held.is_some() {
-            return None;
-        }
-        let event = self.session.next_event()?;
-        if event.kind == EventKind::Completed {
-            self.executor.set_complete();
-            self.seal();
-            if !self.data.is_drained() {
-                let until = Instant::now() + self.completed_hold;
-                self.held = Some(Held { event, until });
-                return None;
-            }
-        }
-        Some(event)
-    }
-
-    fn decided(&self, last: &BacktestResponse) {
-        match last {
-            BacktestResponse::Error(_) => self.meter.failed(),
-            _ => self.meter.completed(),
-        }
-    }
-
-    fn seal(&self) {
-        self.data.seal();
-        if let Some(outcomes) = &self.outcomes {
-            outcomes.seal();
-        }
-    }
-
-    /// Waits for what is needed, or a message; `false` when the session is stopped.
-    fn wait(&mut self, need: Need) -> bool {
-        match self.runtime.clone().block_on(self.woken(need)) {
-            Woken::Stop => return false,
-            Woken::Message(message) => self.take(message),
-            Woken::Block(Some(Ok(block))) => self.upcoming = Lookahead::Block(block),
-            Woken::Block(Some(Err(error))) => self.fail(advance_failed(self.executor.replay().slot(), &error)),
-            Woken::Block(None) => self.upcoming = Lookahead::End,
-            Woken::Room | Woken::Sight => {}
-        }
-        true
-    }
-
-    async fn woken(&mut self, need: Need) -> Woken {
-        let held_until = self.held.as_ref().map(|held| held.until);
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Woken::Stop,
-            message = self.inbox.recv() => message.map_or(Woken::Stop, Woken::Message),
-            block = self.feed.recv(), if need == Need::Block => Woken::Block(block),
-            () = look_further(self.scout.as_mut()), if need == Need::Sight => Woken::Sight,
-            () = self.events.room(), if need == Need::EventRoom => Woken::Room,
-            () = outcome_room(self.outcomes.as_deref()), if need == Need::OutcomeRoom => Woken::Room,
-            () = self.data.room(), if need == Need::DataRoom => Woken::Room,
-            () = self.data.drained(), if need == Need::Drained => Woken::Room,
-            () = until(held_until), if need == Need::Drained => Woken::Room,
-        }
-    }
-}
-
-async fn look_further(scout: Option<&mut Scout>) {
-    if let Some(scout) = scout {
-        scout.look_further().await;
-    }
-}
-
-async fn outcome_room(outcomes: Option<&OutcomeQueue>) {
-    if let Some(outcomes) = outcomes {
-        outcomes.room().await;
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    if let Some(instant) = instant {
-        sleep_until(instant).await;
     }
 }
 

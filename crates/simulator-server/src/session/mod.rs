@@ -11,6 +11,7 @@
 //!                 next_event                      opened, batch_done, ...
 //! ```
 
+mod advance;
 mod event;
 mod goal;
 mod lookout;
