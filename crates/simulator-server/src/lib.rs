@@ -80,6 +80,7 @@ mod split;
 mod state;
 mod usage;
 mod watched;
+mod websocket;
 mod worker;
 
 pub use config::{Limits, ServerConfig, Times};

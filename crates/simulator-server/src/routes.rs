@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest as _, Path, Request, State as Shared, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest as _, Path, Request, State as Shared};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
@@ -23,6 +23,7 @@ use crate::pubsub::Channel;
 use crate::ranges::available_ranges;
 use crate::rpc::{self, Target};
 use crate::state::State;
+use crate::websocket::{SocketLimits, Upgrade};
 use crate::{admin, control, cors, pubsub};
 
 /// The header that carries a client's key.
@@ -67,7 +68,7 @@ async fn control_channel(
     Shared(state): Shared<Arc<State>>,
     Extension(traffic): Extension<Arc<Traffic>>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Some(owner) = owner(&state, &headers) else {
         return unknown_key(&state);
@@ -90,16 +91,17 @@ async fn control_channel(
     traffic.belongs_to(&meter);
     meter.counters.control_connections.add(1);
     let open = (place, OpenConnection::new(&state.metrics, ConnectionKind::Control));
-    let (tasks, max_message) = (state.tasks.clone(), meter.limits().message_bytes);
-    upgrade
-        .max_message_size(max_message)
-        .max_frame_size(state.limits.frame_bytes.min(max_message))
-        .on_upgrade(move |socket| {
-            tasks.track_future(async move {
-                control::serve(socket, state, owner).await;
-                drop(open);
-            })
+    let tasks = state.tasks.clone();
+    let limits = SocketLimits {
+        message_bytes: meter.limits().message_bytes,
+        frame_bytes: state.limits.frame_bytes,
+    };
+    upgrade.serve(limits, move |socket| {
+        tasks.track_future(async move {
+            control::serve(socket, state, owner).await;
+            drop(open);
         })
+    })
 }
 
 async fn json_rpc(
@@ -151,7 +153,7 @@ async fn data_channel(
         Ok(channel) => channel,
         Err(absent) => return not_here(&state, absent),
     };
-    let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
+    let upgrade = match Upgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return no_websocket(&rejection, "POST JSON-RPC, or connect with a WebSocket for PubSub"),
     };
@@ -174,15 +176,16 @@ async fn data_channel(
     meter.counters.data_connections.add(1);
     let open = (place, OpenConnection::new(&state.metrics, ConnectionKind::Data));
     let tasks = state.tasks.clone();
-    upgrade
-        .max_message_size(pubsub::MAX_REQUEST_BYTES)
-        .max_frame_size(pubsub::MAX_REQUEST_BYTES)
-        .on_upgrade(move |socket| {
-            tasks.track_future(async move {
-                pubsub::serve(socket, channel, reader, state).await;
-                drop(open);
-            })
+    let limits = SocketLimits {
+        message_bytes: pubsub::MAX_REQUEST_BYTES,
+        frame_bytes: state.limits.frame_bytes,
+    };
+    upgrade.serve(limits, move |socket| {
+        tasks.track_future(async move {
+            pubsub::serve(socket, channel, reader, state).await;
+            drop(open);
         })
+    })
 }
 
 async fn ranges(Shared(state): Shared<Arc<State>>) -> Json<Vec<AvailableRange>> {

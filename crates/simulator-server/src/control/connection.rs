@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use axum::extract::ws::{Message as Frame, WebSocket};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use serde::Deserialize;
@@ -14,8 +13,8 @@ use simulator_api::{
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
-use tungstenite::Error as SocketError;
-use tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 
 use super::Ending;
 use super::backlog::Backlog;
@@ -34,6 +33,7 @@ use crate::lifetime::Wanted;
 use crate::seat::Driver;
 use crate::session::Order;
 use crate::state::State;
+use crate::websocket::WebSocket;
 
 /// Extensions of the protocol that this server speaks.
 pub(super) const CAPABILITIES: [Capability; 6] = [
@@ -195,10 +195,10 @@ impl Connection {
     }
 
     /// Takes a frame; none means that the connection is lost.
-    async fn frame(&mut self, frame: Option<Result<Frame, axum::Error>>) -> Progress {
+    async fn frame(&mut self, frame: Option<Result<Frame, SocketError>>) -> Progress {
         match frame {
             None => ControlFlow::Break(Ending::Lost),
-            Some(Err(error)) => ControlFlow::Break(ending_of(error)),
+            Some(Err(error)) => ControlFlow::Break(ending_of(&error)),
             Some(Ok(Frame::Text(text))) => self.text(text.as_str()).await,
             Some(Ok(Frame::Binary(bytes))) => match std::str::from_utf8(&bytes) {
                 Ok(text) => self.text(text).await,
@@ -209,7 +209,8 @@ impl Connection {
                 self.answered(&payload);
                 ControlFlow::Continue(())
             }
-            Some(Ok(Frame::Ping(_))) => ControlFlow::Continue(()),
+            // Whoever reads messages is never given a raw frame.
+            Some(Ok(Frame::Ping(_) | Frame::Frame(_))) => ControlFlow::Continue(()),
         }
     }
 
@@ -451,11 +452,11 @@ pub(super) fn describe(session: &SessionHandle) -> SessionOpened {
     }
 }
 
-fn ending_of(error: axum::Error) -> Ending {
-    match error.into_inner().downcast_ref::<SocketError>() {
-        Some(SocketError::Capacity(CapacityError::MessageTooLong { .. })) => Ending::TooLarge,
-        Some(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Ending::Lost,
-        Some(SocketError::Protocol(_) | SocketError::Utf8(_)) => Ending::Violation,
+fn ending_of(error: &SocketError) -> Ending {
+    match error {
+        SocketError::Capacity(CapacityError::MessageTooLong { .. }) => Ending::TooLarge,
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ending::Lost,
+        SocketError::Protocol(_) | SocketError::Utf8(_) => Ending::Violation,
         _ => Ending::Lost,
     }
 }

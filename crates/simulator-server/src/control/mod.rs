@@ -24,11 +24,13 @@ mod writer;
 
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use self::connection::Connection;
 use self::receipts::Receipts;
@@ -37,6 +39,7 @@ use crate::keys::Owner;
 use crate::metrics::Refusal;
 use crate::seat::Driver;
 use crate::state::State;
+use crate::websocket::WebSocket;
 
 /// Why a control connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,12 +133,12 @@ impl Ending {
             reason: reason.into(),
         };
         match self {
-            Self::Closed => Some(Outgoing::SuccessAndClose(close(close_code::NORMAL, "session closed"))),
-            Self::TooLarge => Some(Outgoing::Close(close(close_code::SIZE, "message too large"))),
-            Self::Violation => Some(Outgoing::Close(close(close_code::PROTOCOL, "protocol violation"))),
-            Self::Flood => Some(Outgoing::Close(close(close_code::POLICY, "too many unread events"))),
-            Self::Evicted => Some(Outgoing::Close(close(close_code::POLICY, "session taken over"))),
-            Self::Restart => Some(Outgoing::Close(close(close_code::RESTART, "management handoff"))),
+            Self::Closed => Some(Outgoing::SuccessAndClose(close(CloseCode::Normal, "session closed"))),
+            Self::TooLarge => Some(Outgoing::Close(close(CloseCode::Size, "message too large"))),
+            Self::Violation => Some(Outgoing::Close(close(CloseCode::Protocol, "protocol violation"))),
+            Self::Flood => Some(Outgoing::Close(close(CloseCode::Policy, "too many unread events"))),
+            Self::Evicted => Some(Outgoing::Close(close(CloseCode::Policy, "session taken over"))),
+            Self::Restart => Some(Outgoing::Close(close(CloseCode::Restart, "management handoff"))),
             Self::Left | Self::Lost => None,
         }
     }

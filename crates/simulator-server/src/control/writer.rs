@@ -3,18 +3,20 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
 use simulator_api::{BacktestResponse, SequencedResponse, SessionId};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::ping::Ping;
 use super::receipts::Receipts;
 use super::streams::{Next, Progress, Source, Streams, ended};
 use crate::config::{Limits, Times};
 use crate::seat::Driver;
+use crate::websocket::WebSocket;
 
 /// What the writer is told to send.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ struct Amount {
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error("the socket failed")]
-    Socket(#[from] axum::Error),
+    Socket(#[from] SocketError),
     #[error("a message could not be sent in time")]
     Stuck(#[from] tokio::time::error::Elapsed),
 }

@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use simulator_api::Compression;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::compress::Compressor;
 use super::ended::Channel;
@@ -20,6 +22,7 @@ use crate::config::Times;
 use crate::encode::Encoders;
 use crate::rpc::{self, Answer, Reply, RpcError};
 use crate::state::State;
+use crate::websocket::WebSocket;
 
 /// The largest request that is read.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -46,7 +49,7 @@ enum Ending {
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error("the socket failed")]
-    Socket(#[from] axum::Error),
+    Socket(#[from] SocketError),
     #[error("a message could not be sent in time")]
     Late(#[from] tokio::time::error::Elapsed),
     #[error("a message could not be compressed")]
@@ -106,7 +109,7 @@ async fn listen(frames: &mut SplitStream<WebSocket>, requests: &mpsc::Sender<Req
             Message::Text(text) => Request::from_json(text.as_str()),
             Message::Binary(_) => Request::unreadable(RpcError::invalid_request("requests are text")),
             Message::Close(_) => return Ending::Left,
-            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
         if requests.send(request).await.is_err() {
             break;
@@ -124,9 +127,9 @@ async fn say_goodbye(
 ) {
     let (code, reason) = match ending {
         Ending::Stuck | Ending::Lost => return,
-        Ending::Left => (close_code::NORMAL, ""),
-        Ending::Over => (close_code::NORMAL, "session closed"),
-        Ending::Restart => (close_code::RESTART, "server is stopping"),
+        Ending::Left => (CloseCode::Normal, ""),
+        Ending::Over => (CloseCode::Normal, "session closed"),
+        Ending::Restart => (CloseCode::Restart, "server is stopping"),
     };
     let close = Message::Close(Some(CloseFrame {
         code,

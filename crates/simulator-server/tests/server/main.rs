@@ -14,6 +14,7 @@ mod discovery;
 mod edges;
 mod endings;
 mod floods;
+mod frames;
 mod fuzz;
 mod generations;
 mod ledger;

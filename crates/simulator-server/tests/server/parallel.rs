@@ -689,6 +689,8 @@ async fn w35_sessions_that_were_not_listed_end_with_their_connection() {
     let server = Running::start(config).await;
     let single = json!({"startSlot": 1000, "endSlot": 1005, "disconnectTimeoutSecs": 0});
     let patient = with(both(), &json!({"capacityWaitTimeoutSecs": 600}));
+    // Those of the round before may still be about to end.
+    let single = with(single, &json!({"capacityWaitTimeoutSecs": 600}));
     for _ in 0..3 {
         let mut other = server.connect().await;
         other.create(single.clone()).await;
