@@ -5,6 +5,7 @@
 //! * [`Archive`] opens and reads one: [`Archive::blocks`], [`Archive::accounts_at`].
 //! * [`import::ledger::import`] makes one from a ledger directory; [`ArchiveWriter`] makes one from values, and
 //!   [`IndexWriter`] adds deltas and keyframes.
+//! * [`export::export`] makes one of a part of another one.
 //! * [`verify`] re-reads one, byte by byte.
 //!
 //! The format is described in `docs/archive.md`. Nothing here knows the virtual machine or the wire protocol.
@@ -12,6 +13,7 @@
 mod codec;
 mod digest;
 mod error;
+pub mod export;
 pub mod import;
 mod lattice;
 mod location;

@@ -59,6 +59,8 @@ pub struct StateIndex {
     /// The slots of the inner keyframes, ascending: each is the state just before the block of that slot, as what differs
     /// from the first of [`Manifest::keyframes`].
     pub keyframes: Vec<Slot>,
+    /// Whether the deltas hold every change of the accounts in scope: every account was known to what replayed them.
+    pub exact: bool,
     /// How many changes the slots' deltas hold.
     pub changes: u64,
 }
@@ -217,6 +219,8 @@ pub enum Importer {
     GetBlock,
     /// Old Faithful's CAR files.
     Car,
+    /// A part of another archive: its digest stands for the file.
+    Archive,
     /// Not imported from files but written by a program.
     Program,
 }
@@ -316,9 +320,10 @@ impl Manifest {
 
     /// The version of the format that the contents need.
     pub(crate) fn needed_version(&self) -> u32 {
-        match self.state_index {
-            None => 1,
-            Some(_) => 2,
+        let is_part = self.sources.iter().any(|source| source.importer == Importer::Archive);
+        match self.state_index.is_some() || is_part {
+            false => 1,
+            true => 2,
         }
     }
 

@@ -245,12 +245,13 @@ fn index_fits(manifest: &Manifest) -> bool {
     };
     let Some(index) = &manifest.state_index else {
         let mut segments = manifest.segments.iter();
-        return manifest.format_version == 1 && segments.all(|segment| segment.kind <= SegmentKind::Accounts);
+        return manifest.format_version == manifest.needed_version()
+            && segments.all(|segment| segment.kind <= SegmentKind::Accounts);
     };
     let keyframes = &index.keyframes;
     let is_inner = |slot: &Slot| *slot > manifest.first_slot && *slot <= manifest.last_slot;
     let is_known = |segment: &Segment| keyframes.contains(&segment.first_slot);
-    manifest.format_version == 2
+    manifest.format_version == manifest.needed_version()
         && keyframes.is_sorted_by(|one, next| one < next)
         && keyframes.iter().all(is_inner)
         && manifest.segments_of(SegmentKind::Differences).all(is_known)

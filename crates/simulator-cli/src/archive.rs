@@ -1,5 +1,6 @@
 //! `sim archive`.
 
+mod export;
 mod import;
 mod index;
 mod inspect;
@@ -23,6 +24,10 @@ pub(crate) enum ArchiveCommandError {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error("{place} is the archive itself; export to another directory")]
+    SamePlace { place: String },
+    #[error("cannot export from the archive")]
+    Export(#[source] simulator_archive::export::ExportError),
     #[error("cannot index the archive")]
     Index(#[source] index::IndexError),
     #[error(transparent)]
@@ -37,9 +42,10 @@ impl ArchiveCommandError {
         match self {
             Self::Prepare(error) => error.exit(),
             Self::Output(error) => error.exit(),
+            Self::Export(error) => export::exit(error),
             Self::Index(error) => error.exit(),
             Self::Run(error) => error.exit(),
-            Self::Signals(_) => Exit::Failed,
+            Self::SamePlace { .. } | Self::Signals(_) => Exit::Failed,
         }
     }
 }
@@ -50,6 +56,7 @@ pub(crate) async fn archive(command: ArchiveCommand, visibility: Visibility) -> 
     let work = async {
         match command {
             ArchiveCommand::Import(args) => import::import(args, visibility).await,
+            ArchiveCommand::Export(args) => export::export(args, visibility).await,
             ArchiveCommand::Index(args) => index::index(args, visibility).await,
             ArchiveCommand::Inspect(args) => inspect::inspect(args).await,
             ArchiveCommand::Verify(args) => verify::verify(args, visibility).await,

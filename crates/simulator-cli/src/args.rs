@@ -244,6 +244,8 @@ pub(crate) enum ArchiveCommand {
     Import(ImportArgs),
     /// Add to an archive what each slot changed, and keyframes, so that sessions begin anywhere at once
     Index(IndexArgs),
+    /// Make an archive of a part of another one: of some slots, or of what some programs or accounts need
+    Export(ExportArgs),
     /// Show what an archive holds
     Inspect(ArchiveArgs),
     /// Read every byte of an archive and compare it with its digest
@@ -301,6 +303,29 @@ pub(crate) enum ScopeArg {
     All,
     /// Nothing is known of it
     Listed,
+}
+
+/// `sim archive export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The archive to take from; where it has an index, the new one holds what every transaction changed in its accounts
+    #[arg(value_name = "PATH_OR_URL")]
+    pub(crate) archive: String,
+    /// Where to write the new archive
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: String,
+    /// First slot [default: the first one there is]; a later one needs an index
+    #[arg(long, value_name = "N")]
+    pub(crate) start_slot: Option<u64>,
+    /// Last slot [default: the last one there is]
+    #[arg(long, value_name = "N")]
+    pub(crate) end_slot: Option<u64>,
+    /// Keep only the accounts that transactions with this program among their accounts touch; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) scope_program: Vec<Pubkey>,
+    /// Keep only the accounts that transactions with this account touch; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) scope_account: Vec<Pubkey>,
 }
 
 /// `sim archive index`.

@@ -61,14 +61,10 @@ impl Replay {
         outcome: &Outcome,
         executed: &mut Executed,
     ) {
-        if let Some(open) = &mut self.open {
-            let signatures = transaction.message.header().num_required_signatures;
-            open.fees.add_unexecuted(signatures.into());
-        }
+        self.count_unexecuted(transaction);
         complete_keys(transaction, outcome, executed);
         let keys = std::mem::take(&mut executed.account_keys);
-        let inherited = self.lineage.of(&keys).map(|reached| reached.class);
-        if inherited != Some(DivergenceClass::Overridden) && outcome.post_balances.len() == keys.len() {
+        if !self.is_overridden(&keys) && outcome.post_balances.len() == keys.len() {
             let recorded = Recorded {
                 transaction,
                 keys: &keys,
@@ -81,6 +77,20 @@ impl Replay {
             executed.account_diffs.sort_by_key(|diff| diff.address);
         }
         executed.account_keys = keys;
+    }
+
+    /// Counts what a transaction that is not executed has paid for.
+    pub(crate) fn count_unexecuted(&mut self, transaction: &VersionedTransaction) {
+        if let Some(open) = &mut self.open {
+            let signatures = transaction.message.header().num_required_signatures;
+            open.fees.add_unexecuted(signatures.into());
+        }
+    }
+
+    /// Whether a user's change has reached any of these accounts.
+    pub(crate) fn is_overridden<'a>(&self, accounts: impl IntoIterator<Item = &'a Pubkey>) -> bool {
+        let reached = self.lineage.of(accounts);
+        reached.is_some_and(|reached| reached.class == DivergenceClass::Overridden)
     }
 
     fn take_over(&mut self, recorded: &Recorded<'_>, address: Pubkey, executed: &mut Executed) {
@@ -126,7 +136,7 @@ impl After {
 }
 
 /// Where a lookup table is not known, the addresses that it gave are known from the record.
-fn complete_keys(transaction: &VersionedTransaction, outcome: &Outcome, executed: &mut Executed) {
+pub(crate) fn complete_keys(transaction: &VersionedTransaction, outcome: &Outcome, executed: &mut Executed) {
     let is_static = executed.account_keys.len() == transaction.message.static_account_keys().len();
     if let Some(loaded) = outcome.loaded_addresses.as_ref().filter(|_| is_static) {
         executed

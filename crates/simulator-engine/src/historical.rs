@@ -44,10 +44,12 @@ impl Replay {
             Some(signer) => Executed::skipped(transaction, Skip::IgnoredSigner(signer)),
             None => self.execute_and_commit(transaction, Origin::Block, recorded),
         };
-        if executed.lacks_account()
-            && let Some(recorded) = recorded
-        {
-            self.take_over_record(transaction, recorded, &mut executed);
+        if executed.lacks_account() {
+            match (block.delta(), recorded) {
+                (Some(delta), _) => self.take_over_delta(delta, index, recorded, transaction, &mut executed),
+                (None, Some(recorded)) => self.take_over_record(transaction, recorded, &mut executed),
+                (None, None) => {}
+            }
         }
         let verdict = self.judge(transaction, &executed, recorded);
         let report = TransactionReport {

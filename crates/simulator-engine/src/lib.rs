@@ -22,6 +22,7 @@ mod check;
 mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod deltas;
 mod deployment;
 mod digest;
 mod divergence;

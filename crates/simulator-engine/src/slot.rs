@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use simulator_archive::model::Block;
+use simulator_archive::model::{Block, Writer};
 use solana_hash::Hash;
 use solana_sdk_ids::incinerator;
 
@@ -33,6 +33,7 @@ impl Replay {
         let rent = self.runtime.rent.clone();
         sysvars::push_slot_hash(&mut self.accounts, &rent, self.tip.slot, &slot_hash);
         clock.write(&mut self.accounts, &rent);
+        self.take_over_edge(&decoded, Writer::SlotStart);
         self.runtime.fill_sysvar_cache((&self.accounts).into());
         let environment = self.runtime.environment(block.slot, self.blockhashes.last());
         Ok(OpenSlot {
@@ -97,6 +98,7 @@ impl Replay {
         if self.accounts.get(&incinerator::ID).is_some() {
             self.accounts.remove(&incinerator::ID);
         }
+        self.take_over_edge(&open.block, Writer::SlotEnd);
         let changes = self.accounts.take_slot_changes();
         let bank_hash = self.prove_slot(open, &changes);
         let digest = self.recorder.end_slot(self.accounts.changed_since(&changes));

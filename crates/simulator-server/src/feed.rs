@@ -170,6 +170,7 @@ mod tests {
         let description = IndexDescription {
             engine: "a test".to_owned(),
             interval: 1000,
+            exact: true,
         };
         writer.finish(description).await.unwrap();
         (Archive::open(&location).await.unwrap(), directory)

@@ -314,7 +314,8 @@ impl Thread {
 fn reader(launch: &Launch<'_>) -> SlotReader {
     let range = launch.keyframe.slot..=*launch.spec.range.end();
     let manifest = launch.archive.manifest();
-    if manifest.scope == Scope::Listed && manifest.state_index.is_some() {
+    let is_exact = manifest.state_index.as_ref().is_some_and(|index| index.exact);
+    if manifest.scope == Scope::Listed && is_exact {
         SlotReader::blocks_and_deltas(launch.archive, range)
     } else {
         SlotReader::blocks(launch.archive, range)

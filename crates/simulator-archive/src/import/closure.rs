@@ -14,9 +14,10 @@ use solana_pubkey::Pubkey;
 use solana_sdk_ids::{bpf_loader_upgradeable, feature, native_loader, sysvar};
 
 use super::chain::LedgerBlock;
+use super::error::TransactionProblem;
 use super::transaction::Shape;
 use crate::manifest::{self, ClosureRule};
-use crate::model::Outcome;
+use crate::model::{Outcome, RecordedTransaction};
 
 /// The addresses from which an archive's scope follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Seeds {
 
 /// The closure of some addresses over some blocks.
 #[derive(Clone, Debug)]
-pub(super) struct Closure {
+pub(crate) struct Closure {
     seeds: Seeds,
     addresses: BTreeSet<Pubkey>,
     chosen: u64,
@@ -48,7 +49,7 @@ impl Seeds {
 }
 
 impl Closure {
-    pub(super) fn new(seeds: Seeds) -> Self {
+    pub(crate) fn new(seeds: Seeds) -> Self {
         Self {
             addresses: seeds.programs.union(&seeds.accounts).copied().collect(),
             seeds,
@@ -64,8 +65,15 @@ impl Closure {
         }
     }
 
+    /// Looks at a transaction of an archive.
+    pub(crate) fn add_recorded(&mut self, transaction: &RecordedTransaction) -> Result<(), TransactionProblem> {
+        let shape = Shape::parse(&transaction.wire)?;
+        self.add_transaction(&shape, transaction.outcome.as_ref());
+        Ok(())
+    }
+
     /// All blocks have been looked at: adds where upgradeable programs have their code.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let data =
             |address: &Pubkey| Pubkey::find_program_address(&[address.as_array()], &bpf_loader_upgradeable::ID).0;
         let data: Vec<_> = self.addresses.iter().map(data).collect();
@@ -73,12 +81,12 @@ impl Closure {
     }
 
     /// Whether an account belongs to it.
-    pub(super) fn holds(&self, address: &Pubkey, owner: &Pubkey) -> bool {
+    pub(crate) fn holds(&self, address: &Pubkey, owner: &Pubkey) -> bool {
         [sysvar::ID, feature::ID, native_loader::ID].contains(owner) || self.addresses.contains(address)
     }
 
     /// What the manifest says about it, of which `found` addresses have an account in the state.
-    pub(super) fn describe(&self, found: u64) -> manifest::Closure {
+    pub(crate) fn describe(&self, found: u64) -> manifest::Closure {
         let names = |addresses: &BTreeSet<Pubkey>| addresses.iter().map(Pubkey::to_string).collect();
         manifest::Closure {
             rule: ClosureRule::Touched,
@@ -99,7 +107,7 @@ impl Closure {
     }
 
     /// Whether an address is in it by name, not by its owner.
-    pub(super) fn names(&self, address: &Pubkey) -> bool {
+    pub(crate) fn names(&self, address: &Pubkey) -> bool {
         self.addresses.contains(address)
     }
 

@@ -26,6 +26,7 @@ mod transaction;
 
 pub use car::{CarProblem, RecordProblem};
 pub(crate) use checkpoint::CHECKPOINT_NAME;
+pub(crate) use closure::Closure;
 pub use closure::Seeds;
 pub use error::{ChainProblem, ImportError, LineError, TransactionProblem};
 pub use snapshot::SnapshotProblem;

@@ -37,6 +37,8 @@ pub struct IndexDescription {
     pub engine: String,
     /// The least number of slots from one keyframe to the next.
     pub interval: u64,
+    /// Whether the deltas hold every change of the accounts in scope.
+    pub exact: bool,
 }
 
 /// Segments of one kind in slot order.
@@ -50,10 +52,15 @@ struct Stream {
 impl IndexWriter {
     /// Starts to write the index of an archive.
     pub fn new(archive: &Archive, limits: SegmentLimits) -> Self {
+        Self::over(archive.location().clone(), archive.manifest().without_index(), limits)
+    }
+
+    /// Starts to write the index of an archive whose segments are at a location.
+    pub(crate) fn over(location: Location, manifest: Manifest, limits: SegmentLimits) -> Self {
         Self {
-            location: archive.location().clone(),
+            location,
             limits,
-            manifest: archive.manifest().without_index(),
+            manifest,
             last_delta: None,
             changes: 0,
             deltas: Stream::new(SegmentKind::Deltas),
@@ -162,6 +169,7 @@ impl IndexWriter {
         manifest.state_index = Some(StateIndex {
             engine: description.engine,
             interval: description.interval,
+            exact: description.exact,
             keyframes: self.keyframes.clone(),
             changes: self.changes,
         });
@@ -180,6 +188,7 @@ impl Manifest {
     fn without_index(&self) -> Self {
         let mut manifest = self.clone();
         manifest.state_index = None;
+        manifest.format_version = manifest.needed_version();
         manifest
             .segments
             .retain(|segment| segment.kind <= SegmentKind::Accounts);

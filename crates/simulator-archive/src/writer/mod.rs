@@ -175,8 +175,19 @@ impl ArchiveWriter {
     /// Fails if the store does, or if there is no block or no keyframe; then nothing is published, and what was
     /// written is removed.
     pub async fn finish(mut self, description: Description) -> Result<Manifest, ArchiveError> {
-        match self.publish(description).await {
-            Ok(manifest) => {
+        match self.complete(description).await {
+            Ok(manifest) => self.publish_complete(manifest).await,
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes what [`complete`](Self::complete) gave, then sweeps.
+    pub(crate) async fn publish_complete(self, manifest: Manifest) -> Result<Manifest, ArchiveError> {
+        match manifest_file::write(&self.location, &manifest).await {
+            Ok(()) => {
                 objects::sweep(&self.location, &manifest).await;
                 Ok(manifest)
             }
@@ -194,12 +205,11 @@ impl ArchiveWriter {
         objects::discard(&self.location, written).await;
     }
 
-    async fn publish(&mut self, description: Description) -> Result<Manifest, ArchiveError> {
+    /// Stores what is left of the segments, and returns the manifest. Nothing is published yet.
+    pub(crate) async fn complete(&mut self, description: Description) -> Result<Manifest, ArchiveError> {
         self.end_block_segment().await?;
         self.end_keyframe().await?;
-        let manifest = self.manifest(description)?;
-        manifest_file::write(&self.location, &manifest).await?;
-        Ok(manifest)
+        Ok(self.manifest(description)?)
     }
 
     fn manifest(&mut self, description: Description) -> Result<Manifest, WriteError> {
@@ -207,8 +217,8 @@ impl ArchiveWriter {
         if self.keyframes.first().is_none_or(|keyframe| *keyframe > first_slot) {
             return Err(WriteError::NoKeyframe);
         }
-        Ok(Manifest {
-            format_version: 1,
+        let mut manifest = Manifest {
+            format_version: 0,
             genesis_hash: description.genesis_hash,
             first_slot,
             last_slot,
@@ -224,7 +234,9 @@ impl ArchiveWriter {
             sources: description.sources,
             state_index: None,
             segments: self.blocks.iter().chain(&self.accounts).cloned().collect(),
-        })
+        };
+        manifest.format_version = manifest.needed_version();
+        Ok(manifest)
     }
 
     async fn end_block_segment(&mut self) -> Result<(), ArchiveError> {

@@ -4,6 +4,7 @@
 
 mod car;
 mod encodings;
+mod export;
 mod faults;
 mod golden;
 mod import;

@@ -4,7 +4,10 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use simulator_archive::model::Slot;
-use simulator_archive::{Archive, ArchiveError, IndexDescription, IndexWriter, Location, Manifest, SegmentLimits};
+use simulator_archive::{
+    Archive, ArchiveError, BlockReader, DeltaReader, IndexDescription, IndexWriter, Location, Manifest, Scope,
+    SegmentLimits,
+};
 use simulator_engine::{
     AccountBase, DecodeError, DecodedBlock, ENGINE_VERSION, Replay, ReplayOptions, SetupError, SlotError, Summary,
 };
@@ -35,6 +38,8 @@ pub(crate) enum IndexError {
         #[source]
         source: SlotError,
     },
+    #[error("the archive says that it has deltas, but has none of slot {slot}")]
+    NoDelta { slot: Slot },
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error("cannot start a thread for the engine")]
@@ -111,6 +116,7 @@ async fn replay(archive: &Archive, interval: NonZeroU64, progress: &Progress) ->
             let description = IndexDescription {
                 engine: ENGINE_VERSION.to_owned(),
                 interval: interval.get(),
+                exact: is_exact(archive),
             };
             let manifest = writer.finish(description).await?;
             Ok(Indexed { manifest, summary })
@@ -131,11 +137,10 @@ async fn write(
     let manifest = archive.manifest();
     let mut replay = Replay::new(base(archive).await?, ReplayOptions::default())?;
     let mut due = manifest.first_slot.saturating_add(interval.get());
-    let mut blocks = archive.blocks(manifest.first_slot..=manifest.last_slot);
+    let mut recorded = Recorded::of(archive);
     let (mut before, mut transactions) = (manifest.first_slot, 0);
-    while let Some(block) = blocks.next().await? {
-        let slot = block.slot;
-        let block = DecodedBlock::decode(block)?;
+    while let Some(block) = recorded.next().await? {
+        let slot = block.block().slot;
         transactions += block.transactions().len() as u64;
         if slot >= due
             && let Some(checkpoint) = replay.checkpoint()
@@ -152,6 +157,46 @@ async fn write(
         before = slot;
     }
     Ok(replay.summary())
+}
+
+/// Whether a replay knows everything that the transactions of an archive change: it holds all accounts, or the deltas of a
+/// replay of one that does.
+fn is_exact(archive: &Archive) -> bool {
+    let manifest = archive.manifest();
+    manifest.scope == Scope::All || manifest.state_index.as_ref().is_some_and(|index| index.exact)
+}
+
+/// The blocks of an archive, with what their slots changed where not every transaction can be executed.
+struct Recorded {
+    blocks: BlockReader,
+    deltas: Option<DeltaReader>,
+}
+
+impl Recorded {
+    fn of(archive: &Archive) -> Self {
+        let manifest = archive.manifest();
+        let range = manifest.first_slot..=manifest.last_slot;
+        let needs_deltas = manifest.scope == Scope::Listed && is_exact(archive);
+        Self {
+            deltas: needs_deltas.then(|| archive.deltas(range.clone())),
+            blocks: archive.blocks(range),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<DecodedBlock>, IndexError> {
+        let Some(block) = self.blocks.next().await? else {
+            return Ok(None);
+        };
+        let slot = block.slot;
+        let block = DecodedBlock::decode(block)?;
+        let Some(deltas) = &mut self.deltas else {
+            return Ok(Some(block));
+        };
+        match deltas.next().await? {
+            Some(delta) if delta.slot == slot => Ok(Some(block.with_delta(delta))),
+            _ => Err(IndexError::NoDelta { slot }),
+        }
+    }
 }
 
 /// The accounts of the first keyframe.

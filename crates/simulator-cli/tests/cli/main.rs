@@ -4,6 +4,7 @@ mod archive;
 mod bad_input;
 mod changes;
 mod examples;
+mod export;
 mod help;
 mod import;
 mod index;
