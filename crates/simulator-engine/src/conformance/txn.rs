@@ -142,6 +142,11 @@ fn compare(bench: &Bench, transaction: &Sanitized, expected: &TxnResult, found: 
         &expected.executed_units,
         &outcome.compute_units.unwrap_or_default(),
     )?;
+    // Older fixtures do not say it.
+    if expected.loaded_accounts_data_size > 0 {
+        let size = u64::from(found.loaded_bytes);
+        same("loaded_accounts_data_size", &expected.loaded_accounts_data_size, &size)?;
+    }
     let return_data = outcome
         .return_data
         .as_ref()

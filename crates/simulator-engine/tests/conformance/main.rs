@@ -96,6 +96,8 @@ fn a_wrong_transaction_is_reported_with_the_field_that_is_wrong() {
         assert_eq!(wrong(|output| output.status += 1), "status", "{name}");
         assert_eq!(wrong(|output| output.executed_units += 1), "executed_units", "{name}");
         assert_eq!(wrong(|output| output.return_data.push(1)), "return_data", "{name}");
+        let size = wrong(|output| output.loaded_accounts_data_size = 1);
+        assert_eq!(size, "loaded_accounts_data_size", "{name}");
         let fee = wrong(|output| output.fee_details.get_or_insert_default().transaction_fee += 1);
         assert_eq!(fee, "fee_details.transaction_fee", "{name}");
         let account = wrong(|output| {
