@@ -121,7 +121,7 @@ impl Rerun {
         changes: LoadedChanges,
     ) -> Result<Verdict, VerifyRunError> {
         let document = &self.manifest.document;
-        if let Some(difference) = in_archives(&document.archives, connection.archives()) {
+        if let Some(difference) = in_archives(document, connection.archives()) {
             return Ok(Verdict::Different(difference, None));
         }
         let wanted = Wanted {

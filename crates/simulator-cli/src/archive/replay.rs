@@ -133,16 +133,29 @@ impl Replayed {
                 None => Ok(()),
             }
         })?;
-        if self.exit() == Exit::Gate {
-            let differed = self.facts.bank_hashes.as_ref().map_or(0, |hashes| hashes.differed);
+        if let Some(complaint) = self.complaint() {
             // Nobody is left to be told if this fails; the exit code says it all the same.
-            let _ = writeln!(
-                io::stderr(),
-                "error: the replay does not agree with the record: {} transactions diverged, {} bank hashes differ",
-                Grouped(self.facts.summary.diverged),
-                Grouped(differed)
-            );
+            let _ = writeln!(io::stderr(), "{complaint}");
         }
         Ok(())
+    }
+
+    /// What is not as it should be, if something is not.
+    fn complaint(&self) -> Option<String> {
+        let summary = &self.facts.summary;
+        let hashes = self.facts.bank_hashes.as_ref();
+        let (agreed, differed) = hashes.map_or((0, 0), |hashes| (hashes.agreed, hashes.differed));
+        let compared = summary.matched + summary.diverged + agreed + differed;
+        match self.exit() {
+            Exit::Gate => Some(format!(
+                "error: the replay does not agree with the record: {} transactions diverged, {} bank hashes differ",
+                Grouped(summary.diverged),
+                Grouped(differed)
+            )),
+            Exit::Done if compared == 0 => {
+                Some("warning: the archive records nothing that the replay could be compared with".to_owned())
+            }
+            _ => None,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use simulator_archive::Digest;
 
-use super::document::{ArchiveEntry, RangeEntry, SessionEntry};
+use super::document::{ArchiveEntry, RangeEntry, RunManifest, SessionEntry};
 use super::read::FoundManifest;
 use crate::error::chain;
 use crate::exit::Exit;
@@ -143,11 +143,16 @@ pub(crate) fn in_files(manifest: &FoundManifest) -> Option<Difference> {
     })
 }
 
-/// The first archive that is another one. Nothing is known of those of a server.
-pub(crate) fn in_archives(recorded: &[ArchiveEntry], found: &[PreparedArchive]) -> Option<Difference> {
-    if recorded.is_empty() || found.is_empty() {
-        return None;
+/// The first archive that is another one. Nothing is known yet of those of a server.
+pub(crate) fn in_archives(document: &RunManifest, found: &[PreparedArchive]) -> Option<Difference> {
+    match (&document.archives[..], found) {
+        (_, []) => None,
+        ([], found) => in_archives_of_sessions(&document.sessions, found),
+        (recorded, found) => in_archives_given(recorded, found),
     }
+}
+
+fn in_archives_given(recorded: &[ArchiveEntry], found: &[PreparedArchive]) -> Option<Difference> {
     let pairs = recorded.iter().zip(found);
     let other = pairs.filter(|(recorded, found)| recorded.digest != found.digest);
     let other = other.map(|(recorded, found)| Difference::Archive {
@@ -155,12 +160,21 @@ pub(crate) fn in_archives(recorded: &[ArchiveEntry], found: &[PreparedArchive]) 
         recorded: recorded.digest,
         found: found.digest,
     });
-    let counts = (recorded.len(), found.len());
-    let count = (counts.0 != counts.1).then_some(Difference::Archives {
-        recorded: counts.0,
-        found: counts.1,
-    });
+    let (recorded, found) = (recorded.len(), found.len());
+    let count = (recorded != found).then_some(Difference::Archives { recorded, found });
     other.chain(count).next()
+}
+
+/// Of a run with a server it is only known what its sessions replayed.
+fn in_archives_of_sessions(sessions: &[SessionEntry], found: &[PreparedArchive]) -> Option<Difference> {
+    let is_found = |session: &SessionEntry| found.iter().any(|archive| archive.digest == session.archive);
+    let missing = sessions.iter().find(|session| !is_found(session))?;
+    let archive = found.first()?;
+    Some(Difference::Archive {
+        place: archive.place.clone(),
+        recorded: missing.archive,
+        found: archive.digest,
+    })
 }
 
 /// Whether other sessions would run.

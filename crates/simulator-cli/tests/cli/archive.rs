@@ -121,6 +121,24 @@ fn verify_says_where_there_is_no_proof() {
 }
 
 #[test]
+fn verify_warns_where_nothing_could_be_compared() {
+    let workspace = Workspace::with_ledger();
+    edit::forget_outcomes(&workspace.path("ledger")).expect("forgotten");
+    let import = [
+        "archive", "import", "--ledger", "ledger", "--out", "archive", "--scope", "listed",
+    ];
+    workspace.sim(&import).succeeded();
+    let verify = ["archive", "verify", "archive", "--replay"];
+    let outcome = workspace.sim(&verify).succeeded();
+    assert!(
+        outcome.stdout.contains("478: 476 noRecord, 2 unknownAccount"),
+        "{outcome}"
+    );
+    let warning = "warning: the archive records nothing that the replay could be compared with\n";
+    assert_eq!(outcome.stderr, warning);
+}
+
+#[test]
 fn verify_does_not_replay_what_is_damaged() {
     let workspace = Workspace::with_archive();
     edit::flip_byte(&workspace.segment("blocks"), 100).expect("flipped");

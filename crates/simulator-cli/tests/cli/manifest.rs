@@ -259,6 +259,10 @@ fn an_archive_with_one_account_changed_is_another_one() {
     let (code, found) = difference(&workspace, &["--archive", "other"]);
     assert_eq!((code, &found["kind"]), (Some(1), &json!("archive")));
     insta::assert_snapshot!(verify(&workspace, &["--archive", "other"]));
+    // The same where a server was asked, whose archives have no place.
+    rewrite(&workspace, |manifest| manifest["archives"] = json!([]));
+    let (code, found) = difference(&workspace, &["--archive", "other"]);
+    assert_eq!((code, &found["kind"]), (Some(1), &json!("archive")));
 }
 
 #[test]
