@@ -18,6 +18,7 @@ mod parallel;
 mod phase;
 mod ping;
 mod receipts;
+mod requests;
 mod several;
 mod streams;
 mod writer;

@@ -61,6 +61,7 @@ async fn a_notification_of_any_length_is_read_by_a_client_that_takes_short_frame
     assert_eq!(block["params"]["result"]["value"]["slot"], 36);
     let binary = next(&mut packed).await;
     assert!(binary.is_binary() && binary.len() > FRAME_BYTES, "{}", binary.len());
+    drop((plain, packed));
     control.close().await;
     server.stopped().await;
 }
