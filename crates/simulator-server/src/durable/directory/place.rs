@@ -60,7 +60,8 @@ impl Folder {
         Ok(names)
     }
 
-    /// Removes what processes have left behind that died while they made a place, or took one apart.
+    /// Removes what processes have left behind that died while they made a place, or took one apart. One that lives and
+    /// has made its directory, but not yet locked it, finds it gone, and tells its client to try again.
     pub(super) fn sweep(self, root: &Path) -> Result<(), StateDirectoryError> {
         let folder = self.path(root);
         for name in names(&folder)?.iter().filter(|name| name.starts_with(UNNAMED)) {
