@@ -76,11 +76,9 @@ impl Replay {
     /// the user's, as those that are [injected](Self::inject).
     ///
     /// # Errors
-    /// No slot is open.
+    /// No slot is open, or [nothing is executed](crate::BlockTransactions::TakeRecorded).
     pub fn send_bundle(&mut self, bundle: Bundle<'_>) -> Result<BundleOutcome, SlotError> {
-        if self.open.is_none() {
-            return Err(SlotError::NoOpenSlot);
-        }
+        self.check_executing()?;
         self.begin_session();
         let mut stage = self.stage(bundle.overrides);
         let mut transactions = Vec::with_capacity(bundle.transactions.len());

@@ -47,8 +47,12 @@ impl Replay {
     }
 
     /// Lays over the accounts what the runtime made of them at an edge of the slot, but for those that a user's change has
-    /// reached. Only where not all accounts are known: otherwise it has been computed.
+    /// reached. Only where not all accounts are known: otherwise it has been computed. Where nothing is executed, what was
+    /// recorded always decides.
     pub(crate) fn take_over_edge(&mut self, block: &DecodedBlock, edge: Writer) {
+        if !self.executes() {
+            return self.lay_over(block, edge);
+        }
         let Some(delta) = block.delta().filter(|_| self.accounts.scope() == Scope::Listed) else {
             return;
         };
@@ -60,7 +64,8 @@ impl Replay {
     }
 }
 
-fn written_by(delta: &SlotDelta, writer: Writer) -> impl Iterator<Item = &Change> {
+/// What one writer changed.
+pub(crate) fn written_by(delta: &SlotDelta, writer: Writer) -> impl Iterator<Item = &Change> {
     let first = delta.changes.partition_point(|change| change.writer < writer);
     delta.changes[first..]
         .iter()

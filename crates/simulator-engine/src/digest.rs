@@ -177,6 +177,7 @@ impl Encoder {
                 self.u8(3);
                 self.address(address);
             }
+            Execution::Skipped(Skip::StateOnly) => self.u8(4),
         }
     }
 

@@ -234,6 +234,8 @@ impl Replay {
                 Reached::OVERRIDDEN
             }
             Skip::UnknownAccount(_) => Reached::UNKNOWN,
+            // What it left on the chain is what it leaves here.
+            Skip::StateOnly => return Verdict::Unverifiable(Unverifiable::Skipped(Skip::StateOnly)),
         };
         self.lineage.reach(&executed.writable_keys, by);
         Verdict::Unverifiable(Unverifiable::Skipped(skip.clone()))

@@ -39,6 +39,7 @@ mod outcome;
 mod outside;
 mod proof;
 mod reads;
+mod recorded;
 mod recorder;
 mod replay;
 mod report;
@@ -57,7 +58,7 @@ pub use bundle::{Bundle, BundleOutcome};
 pub use checkpoint::{Checkpoint, ContextError};
 pub use digest::{ResultDigest, StateDigest};
 pub use features::{FeatureChoice, known_features};
-pub use replay::{BlockhashInfo, Position, Replay, ReplayOptions, SlotError};
+pub use replay::{BlockTransactions, BlockhashInfo, Position, Replay, ReplayOptions, SlotError};
 pub use report::{
     AccountDiff, AccountDiffs, BankHashDifference, BankHashes, Divergence, DivergenceClass, Execution, Occurrences,
     OutcomeField, ProofUnavailable, Skip, SlotReport, Summary, TransactionReport, Unreproduced, Unverifiable, Verdict,

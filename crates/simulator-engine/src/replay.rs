@@ -40,12 +40,26 @@ pub struct ReplayOptions {
     pub ignored_signers: BTreeSet<Pubkey>,
     /// Whether reports carry the accounts that each transaction changed.
     pub account_diffs: AccountDiffs,
+    /// What is done with the transactions of blocks.
+    pub transactions: BlockTransactions,
+}
+
+/// What is done with the transactions of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockTransactions {
+    /// They are executed.
+    #[default]
+    Execute,
+    /// Nothing is executed, the user's transactions included: accounts take on the states that blocks carry
+    /// ([`DecodedBlock::with_delta`]), and the options that are about execution have no effect but on simulations.
+    TakeRecorded,
 }
 
 impl ReplayOptions {
     /// Whether blocks are executed under other rules than the chain's. Ignored signers count where they sign.
     pub(crate) fn deviate(&self) -> bool {
-        self.extra_compute_units > 0 || self.features != FeatureChoice::Accounts
+        let executes = self.transactions == BlockTransactions::Execute;
+        executes && (self.extra_compute_units > 0 || self.features != FeatureChoice::Accounts)
     }
 }
 
@@ -110,6 +124,15 @@ pub enum SlotError {
         /// The newest blockhash of the replay.
         at: Hash,
     },
+    /// The replay takes on recorded states, and the block comes without those of its slot.
+    #[error("what slot {slot} changed was not read with its block")]
+    NoDelta {
+        /// The block's slot.
+        slot: Slot,
+    },
+    /// The replay takes on recorded states, so that it executes no transaction of the user's either.
+    #[error("this session takes on recorded account states and executes no transactions; simulate them instead")]
+    NothingIsExecuted,
     /// The runtime could not be set up for a new epoch.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -240,6 +263,7 @@ impl Replay {
                 open: open.block.block().slot,
             });
         }
+        self.check_recorded(&block)?;
         let open = self.outside(|replay| {
             replay.go_on_to(&block)?;
             replay.begin_slot(block)
@@ -279,7 +303,10 @@ impl Replay {
         if open.next_transaction == batch.end {
             open.next_batch += 1;
         }
-        Ok(Some(self.execute_historical(&block, index)))
+        Ok(Some(match self.options.transactions {
+            BlockTransactions::Execute => self.execute_historical(&block, index),
+            BlockTransactions::TakeRecorded => self.take_recorded(&block, index),
+        }))
     }
 
     /// Closes the open slot: everything that the runtime does after the last transaction.
@@ -307,6 +334,7 @@ impl Replay {
     pub fn fast_forward(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
         let neutral = ReplayOptions {
             features: self.options.features.clone(),
+            transactions: self.options.transactions,
             ..ReplayOptions::default()
         };
         let options = std::mem::replace(&mut self.options, neutral);

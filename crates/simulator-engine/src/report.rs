@@ -64,6 +64,9 @@ pub enum Skip {
     IgnoredSigner(Pubkey),
     /// The archive does not hold this account, which the transaction needs.
     UnknownAccount(Pubkey),
+    /// Nothing is executed: accounts took on the states that were recorded
+    /// ([`BlockTransactions::TakeRecorded`](crate::BlockTransactions)). Such a transaction is in no total.
+    StateOnly,
 }
 
 /// How a computed outcome compares with the recorded one.
@@ -192,9 +195,9 @@ pub struct Summary {
     pub first_slot: Option<Slot>,
     /// Last slot with a block that was executed.
     pub last_slot: Option<Slot>,
-    /// Blocks executed.
+    /// Blocks executed, or gone through.
     pub slots: u64,
-    /// Historical transactions; the sum of `matched`, `diverged` and `unverifiable`.
+    /// Historical transactions, but for those that were [not to be executed](Skip::StateOnly); the sum of `matched`, `diverged` and `unverifiable`.
     pub total: u64,
     /// Transactions that succeeded.
     pub successes: u64,

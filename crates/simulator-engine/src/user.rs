@@ -141,7 +141,7 @@ impl Replay {
     }
 
     /// Has the rest of the open slot see the sysvar accounts as they are now. One that cannot be read stays as it was.
-    fn take_over_sysvars(&mut self) {
+    pub(crate) fn take_over_sysvars(&mut self) {
         if let Ok(rent) = sysvars::read_rent(&self.accounts) {
             self.runtime.rent = rent.clone();
             if let Some(open) = &mut self.open {
@@ -159,11 +159,9 @@ impl Replay {
     /// checked; every other rule of the validator holds.
     ///
     /// # Errors
-    /// No slot is open.
+    /// No slot is open, or [nothing is executed](crate::BlockTransactions::TakeRecorded).
     pub fn inject(&mut self, transaction: &VersionedTransaction) -> Result<InjectedTransaction, SlotError> {
-        if self.open.is_none() {
-            return Err(SlotError::NoOpenSlot);
-        }
+        self.check_executing()?;
         self.begin_session();
         let executed = self.execute_and_commit(transaction, Origin::User, None);
         self.note_injected(transaction, &executed);

@@ -7,6 +7,7 @@ mod checkpoints;
 mod digests;
 mod ledgers;
 mod real;
+mod recorded;
 mod scoped;
 mod sessions;
 mod support;

@@ -128,6 +128,7 @@ fn unverifiable_kind(reason: &Unverifiable) -> &'static str {
         Unverifiable::NoRecord => "noRecord",
         Unverifiable::Skipped(Skip::IgnoredSigner(_)) => "ignoredSigner",
         Unverifiable::Skipped(Skip::UnknownAccount(_)) => "unknownAccount",
+        Unverifiable::Skipped(Skip::StateOnly) => "stateOnly",
     }
 }
 
@@ -136,6 +137,7 @@ fn unverifiable_reason(reason: &Unverifiable) -> String {
         Unverifiable::NoRecord => "the archive has no recorded outcome".to_owned(),
         Unverifiable::Skipped(Skip::IgnoredSigner(signer)) => format!("left out: {signer} signed it"),
         Unverifiable::Skipped(Skip::UnknownAccount(account)) => format!("account {account} is not in the archive"),
+        Unverifiable::Skipped(Skip::StateOnly) => "nothing is executed".to_owned(),
     }
 }
 

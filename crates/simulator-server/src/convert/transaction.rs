@@ -134,7 +134,7 @@ pub(crate) fn execution_error(execution: &Execution) -> Option<TransactionError>
         Execution::Refused(error) => Some(error.clone()),
         // The runtime would not have found it.
         Execution::Skipped(Skip::UnknownAccount(_)) => Some(TransactionError::AccountNotFound),
-        Execution::Skipped(Skip::IgnoredSigner(_)) => None,
+        Execution::Skipped(Skip::IgnoredSigner(_) | Skip::StateOnly) => None,
     }
 }
 
