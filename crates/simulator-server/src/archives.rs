@@ -109,11 +109,21 @@ impl Archives {
 
     /// An archive that holds the whole range. Of several, the one that starts last, which is nearest to the range.
     pub(crate) fn covering(&self, range: &RangeInclusive<Slot>) -> Option<&Archive> {
+        self.all_covering(range).next()
+    }
+
+    /// The same among those that record what each slot changed.
+    pub(crate) fn covering_with_deltas(&self, range: &RangeInclusive<Slot>) -> Option<&Archive> {
+        let mut covering = self.all_covering(range);
+        covering.find(|archive| archive.manifest().state_index.is_some())
+    }
+
+    fn all_covering(&self, range: &RangeInclusive<Slot>) -> impl Iterator<Item = &Archive> {
         let covers = |served: &&ServedArchive| {
             let held = served.slots();
             held.contains(range.start()) && held.contains(range.end())
         };
-        self.archives.iter().rev().find(covers).map(|served| &served.archive)
+        self.archives.iter().rev().filter(covers).map(|served| &served.archive)
     }
 
     /// The archive with this digest.

@@ -8,7 +8,7 @@ use simulator_api::SessionSummary;
 use simulator_api::replay::{OutcomeDetail, ReplaySummary};
 use simulator_archive::model::Slot;
 use simulator_engine::{
-    AccountDiff, DecodedBlock, Execution, InjectedTransaction, Replay, SlotError, TransactionReport,
+    AccountDiff, DecodedBlock, Execution, InjectedTransaction, Replay, Skip, SlotError, TransactionReport,
 };
 use solana_account::{AccountSharedData, ReadableAccount as _};
 use solana_pubkey::Pubkey;
@@ -19,7 +19,7 @@ use crate::actions::Schedule;
 use crate::convert::{SlotRecord, SummaryContext, Tally, mint_of, replay_summary};
 use crate::history::{History, PastTransaction};
 use crate::outcomes::OutcomeQueue;
-use crate::pubsub::{Changes, DataLog, Record, SlotHead};
+use crate::pubsub::{Author, Changes, DataLog, Record, SlotHead};
 use crate::usage::SessionMeter;
 
 use self::actions::Runner;
@@ -219,6 +219,19 @@ impl Executor {
         }
     }
 
+    /// Tells those who have subscribed what a transaction left that was not executed. There is nothing else to tell of it.
+    fn tell_taken(&mut self, block: &DecodedBlock, report: TransactionReport) {
+        if !report.account_diffs.is_empty() {
+            let author = Author {
+                signature: report.signature,
+                index: Some(report.index),
+                block_time: block.block().block_time,
+            };
+            let changes = self.changes(report.account_diffs);
+            self.data.add_changes(changes.of(author, report.account_keys.iter()));
+        }
+    }
+
     /// Changes of the slot at hand, with what it takes to show them.
     fn changes(&self, diffs: Vec<AccountDiff>) -> Changes {
         let token_accounts = diffs.iter().filter_map(|diff| diff.after.as_ref());
@@ -229,11 +242,15 @@ impl Executor {
             slot: self.replay.slot(),
             mints: mints.collect(),
             unix_timestamp: self.unix_timestamp().unwrap_or_default(),
+            author: None,
             diffs,
         }
     }
 
     fn keep(&mut self, block: &DecodedBlock, report: TransactionReport) {
+        if report.execution == Execution::Skipped(Skip::StateOnly) {
+            return self.tell_taken(block, report);
+        }
         self.tally.add(&report);
         self.meter.transaction();
         let index = usize::try_from(report.index).unwrap_or(usize::MAX);

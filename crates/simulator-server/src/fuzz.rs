@@ -119,6 +119,7 @@ fn scene() -> (Runtime, Target) {
         data: Arc::new(DataLog::new(limits.data(), &limits.data_pool())),
         meter: SessionMeter::alone(),
         disconnect: Duration::ZERO,
+        transactions: simulator_engine::BlockTransactions::Execute,
         airdrops: 0.into(),
         name: None,
         keeping: Keeping::default(),

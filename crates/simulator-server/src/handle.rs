@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use simulator_api::{BacktestError, RequestId, SessionId, SessionName};
-use simulator_engine::InjectedTransaction;
+use simulator_engine::{BlockTransactions, InjectedTransaction, SlotError};
 use solana_account::AccountSharedData;
 use solana_pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
@@ -43,6 +43,8 @@ pub(crate) struct SessionHandle {
     pub(crate) keeping: Keeping,
     /// How long it outlives its control connection.
     pub(crate) disconnect: Duration,
+    /// What it does with transactions.
+    pub(crate) transactions: BlockTransactions,
     /// How many airdrops were asked for.
     pub(crate) airdrops: AtomicU64,
     /// Cancelled to end the worker.
@@ -136,6 +138,14 @@ impl SessionHandle {
         let (reply, answer) = oneshot::channel();
         self.tell(Message::SetAccounts { accounts, reply }).await?;
         answer.await.map_err(|_| SessionGone)?
+    }
+
+    /// Says why no transaction can be sent to the session, if that is so.
+    pub(crate) fn check_executing(&self) -> Result<(), ChangeError> {
+        match self.transactions {
+            BlockTransactions::Execute => Ok(()),
+            BlockTransactions::TakeRecorded => Err(InjectError::from(SlotError::NothingIsExecuted).into()),
+        }
     }
 
     /// Executes a transaction in the open slot: at once if the session waits, else after the slot's historical ones.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use simulator_api::{BacktestError, BacktestResponse, SessionId};
 use simulator_archive::model::Slot;
 use simulator_archive::{Archive, Scope};
-use simulator_engine::DecodedBlock;
+use simulator_engine::{BlockTransactions, DecodedBlock};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Arc<SessionHandle>, Bac
         meter: Arc::clone(&launch.meter),
         keeping: launch.keeping.clone(),
         disconnect: launch.spec.disconnect,
+        transactions: launch.spec.options.transactions,
         airdrops: AtomicU64::new(0),
         stop,
         finished: CancellationToken::new(),
@@ -310,12 +311,13 @@ impl Thread {
 }
 
 /// What the session needs of each slot. Where an archive lists only some accounts, not every transaction can be executed:
-/// what it changed is read, if the archive has it.
+/// what it changed is read, if the archive has it. Where nothing is executed, nothing else says what changed.
 fn reader(launch: &Launch<'_>) -> SlotReader {
     let range = launch.keyframe.slot..=*launch.spec.range.end();
     let manifest = launch.archive.manifest();
     let is_exact = manifest.state_index.as_ref().is_some_and(|index| index.exact);
-    if manifest.scope == Scope::Listed && is_exact {
+    let executes = launch.spec.options.transactions == BlockTransactions::Execute;
+    if !executes || manifest.scope == Scope::Listed && is_exact {
         SlotReader::blocks_and_deltas(launch.archive, range)
     } else {
         SlotReader::blocks(launch.archive, range)

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use simulator_api::{BacktestError, ControlSessionId, SessionId};
+use simulator_archive::Archive;
 use simulator_archive::model::Slot;
+use simulator_engine::BlockTransactions;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +16,7 @@ use uuid::Uuid;
 
 use crate::archives::{Archives, KeyframeError};
 use crate::config::{Limits, Times};
+use crate::convert::SessionSpec;
 use crate::durable::{Absent, Durability};
 use crate::encode::Encoders;
 use crate::handle::{Message, SessionHandle};
@@ -60,10 +63,7 @@ impl State {
     /// No archive holds the range, there is no room, or the engine cannot be brought to the start of the range.
     pub(crate) async fn make(&self, wanted: Wanted, admission: Admission) -> Result<Arc<SessionHandle>, BacktestError> {
         let spec = wanted.spec.clone();
-        let archive = self
-            .archives
-            .covering(&spec.range)
-            .ok_or_else(|| self.not_held(&spec.range))?;
+        let archive = self.archive(&spec)?;
         let place = admission.place(self, &wanted.owner, spec.capacity_wait).await?;
         let keyframe = self
             .archives
@@ -91,6 +91,19 @@ impl State {
         let session = session.await?;
         unfinished.finish();
         Ok(session)
+    }
+
+    /// The archive that a session is to run over.
+    fn archive(&self, spec: &SessionSpec) -> Result<&Archive, BacktestError> {
+        let covering = self.archives.covering(&spec.range);
+        let covering = covering.ok_or_else(|| self.not_held(&spec.range))?;
+        match spec.options.transactions {
+            BlockTransactions::Execute => Ok(covering),
+            BlockTransactions::TakeRecorded => self
+                .archives
+                .covering_with_deltas(&spec.range)
+                .ok_or_else(|| no_deltas(&spec.range)),
+        }
     }
 
     /// Whether sessions are being restored that there were when the server started. What it takes over later, from
@@ -218,6 +231,16 @@ impl State {
 
 fn show((start, end): (Slot, Slot)) -> String {
     format!("{start} to {end}")
+}
+
+fn no_deltas(range: &RangeInclusive<Slot>) -> BacktestError {
+    let asked = show(range.clone().into_inner());
+    BacktestError::InvalidRequest {
+        error: format!(
+            "replayAccountState needs an archive that records what each slot changed, and that of slots {asked} does not; \
+             run `sim archive index` on it, or leave the field out to have the transactions executed"
+        ),
+    }
 }
 
 fn not_loaded(error: &KeyframeError) -> BacktestError {

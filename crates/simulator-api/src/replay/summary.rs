@@ -37,6 +37,9 @@ pub struct ReplaySummary {
     pub injected: u64,
     /// Whether the whole range has been executed.
     pub complete: bool,
+    /// Whether the session takes on recorded account states: then no transaction was executed, so that none is counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state_only: bool,
 }
 
 /// The JSON-RPC method that reads the digest of the state: no parameters in, [`ReplayStateDigest`] out.

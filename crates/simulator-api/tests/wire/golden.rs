@@ -941,6 +941,7 @@ fn replay_summary() -> ReplaySummary {
         last_slot: 402_000_063,
         injected: 1,
         complete: true,
+        state_only: false,
     }
 }
 

@@ -9,10 +9,10 @@ use simulator_api::{
     BacktestError, CreateBacktestSessionRequest, CreateSessionParams, DiscoveryFilter, FeatureSelection, SessionName,
 };
 use simulator_archive::model::Slot;
-use simulator_engine::{AccountDiffs, FeatureChoice, ReplayOptions};
+use simulator_engine::{AccountDiffs, BlockTransactions, FeatureChoice, ReplayOptions};
 
 use super::action::actions;
-use crate::actions::Action;
+use crate::actions::{Action, Kind};
 use crate::config::Times;
 use crate::session::{Start, Stop};
 
@@ -55,9 +55,6 @@ pub(crate) fn session_spec(
     if let Some(field) = unsupported_field(request) {
         return Err(invalid(format!("{field} is not supported by this server")));
     }
-    if params.replay_account_state {
-        return Err(invalid(NO_RECORDED_CHANGES.to_owned()));
-    }
     if params.end_slot < params.start_slot {
         return Err(invalid(format!(
             "endSlot {} is before startSlot {}",
@@ -70,6 +67,14 @@ pub(crate) fn session_spec(
         .is_some_and(|token| token.len() > MAX_TOKEN_BYTES)
     {
         return Err(invalid(format!("createToken is longer than {MAX_TOKEN_BYTES} bytes")));
+    }
+    let actions = actions(params)?;
+    if params.replay_account_state
+        && let Some(field) = field_about_execution(params, &actions)
+    {
+        return Err(invalid(format!(
+            "{field} is about transactions that are executed, and with replayAccountState none is; leave one of them out"
+        )));
     }
     Ok(SessionSpec {
         range: params.start_slot..=params.end_slot,
@@ -84,7 +89,7 @@ pub(crate) fn session_spec(
             .min(times.max_disconnect),
         token: request.create_token.clone(),
         name: request.name.clone(),
-        actions: actions(params)?,
+        actions,
     })
 }
 
@@ -102,9 +107,21 @@ fn unsupported_field(request: &CreateBacktestSessionRequest) -> Option<&'static 
         .map(|(field, _)| field)
 }
 
-/// Archives hold blocks and accounts at some slots, but not yet what each slot changed.
-const NO_RECORDED_CHANGES: &str = "replayAccountState needs an archive that records what each slot changed, and those of \
-                                   this server do not; leave it out to have the transactions executed";
+/// A field that would have no effect in a session that executes nothing.
+fn field_about_execution(params: &CreateSessionParams, actions: &[Action]) -> Option<&'static str> {
+    let asked = [
+        ("signerFilter", !params.signer_filter.is_empty()),
+        ("outcomes", params.outcomes.is_some()),
+        (
+            "an action of kind send",
+            actions.iter().any(|action| action.kind == Kind::Send),
+        ),
+    ];
+    asked
+        .into_iter()
+        .find(|(_, is_asked)| *is_asked)
+        .map(|(field, _)| field)
+}
 
 fn default_disconnect(request: &CreateBacktestSessionRequest, times: &Times) -> Duration {
     if request.parallel {
@@ -158,6 +175,11 @@ fn replay_options(params: &CreateSessionParams) -> ReplayOptions {
         ignored_signers: params.signer_filter.clone(),
         // Somebody may subscribe to them at any time.
         account_diffs: AccountDiffs::Record,
+        transactions: if params.replay_account_state {
+            BlockTransactions::TakeRecorded
+        } else {
+            BlockTransactions::Execute
+        },
     }
 }
 
@@ -212,9 +234,23 @@ mod tests {
     }
 
     #[test]
-    fn says_why_account_states_alone_cannot_be_replayed() {
-        assert!(error(r#""replayAccountState": true"#).starts_with("replayAccountState needs an archive"));
-        assert!(read(r#""replayAccountState": false"#).is_ok());
+    fn a_session_that_executes_nothing_takes_no_field_about_execution() {
+        let transactions = |params| read(params).unwrap().options.transactions;
+        assert_eq!(
+            transactions(r#""replayAccountState": true, "extraComputeUnits": 7, "discoveries": []"#),
+            BlockTransactions::TakeRecorded
+        );
+        assert_eq!(
+            transactions(r#""replayAccountState": false"#),
+            BlockTransactions::Execute
+        );
+        for (field, value) in [
+            ("signerFilter", r#"["Stake11111111111111111111111111111111111111"]"#),
+            ("outcomes", r#""divergences""#),
+        ] {
+            let error = error(&format!(r#""replayAccountState": true, "{field}": {value}"#));
+            assert!(error.starts_with(&format!("{field} is about transactions")), "{error}");
+        }
     }
 
     #[test]

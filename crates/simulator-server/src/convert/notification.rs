@@ -14,7 +14,7 @@ use solana_transaction_status::UiTransactionEncoding;
 use super::account::{ParseContext, ui_account};
 use super::transaction::confirmed;
 use crate::history::PastTransaction;
-use crate::pubsub::{Changes, SlotHead};
+use crate::pubsub::{Author, Changes, SlotHead};
 
 /// The result of a notification, as JSON.
 pub(super) type Json = String;
@@ -57,19 +57,20 @@ pub(crate) fn transaction_result(past: &PastTransaction, encoding: UiTransaction
     json(&shown)
 }
 
-/// What `accountDiffNotification` shows.
-pub(crate) fn diff_result(past: &PastTransaction, diff: &AccountDiff) -> Json {
+/// What `accountDiffNotification` shows of one of the accounts that a transaction changed.
+pub(crate) fn diff_result(changes: &Changes, author: &Author, index: usize) -> Json {
+    let diff = &changes.diffs[index];
     let shown = |account: &Option<_>| {
         let context = ParseContext::default();
         let show = |account| ui_account(&diff.address, account, UiAccountEncoding::Base64, None, &context);
         account.as_ref().map(show)
     };
     json(&Diff {
-        context: Context { slot: past.slot },
+        context: Context { slot: changes.slot },
         account: diff.address.to_string(),
-        signature: signature(past),
-        tx_index: past.index,
-        block_time: past.block_time,
+        signature: author.signature.to_string(),
+        tx_index: author.index,
+        block_time: author.block_time,
         pre: shown(&diff.before),
         post: shown(&diff.after),
     })

@@ -86,6 +86,7 @@ pub(crate) fn replay_summary(replay: &Replay, context: &SummaryContext, complete
         last_slot: *context.range.end(),
         injected: summary.injected,
         complete,
+        state_only: !replay.executes(),
     }
 }
 

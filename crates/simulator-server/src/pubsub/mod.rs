@@ -29,7 +29,7 @@ pub(crate) use self::connection::{MAX_REQUEST_BYTES, serve};
 pub(crate) use self::ended::{Channel, Ended};
 pub(crate) use self::log::{DataLog, Reader};
 pub(crate) use self::pool::DataPool;
-pub(crate) use self::record::{Changes, Record};
+pub(crate) use self::record::{Author, Changes, Record};
 pub(crate) use self::request::check_request;
 pub(crate) use self::slot::{KeptSlot, SlotHead};
 pub(crate) use self::slots::DataLimits;

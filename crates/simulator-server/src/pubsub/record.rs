@@ -10,6 +10,7 @@ use solana_account::{AccountSharedData, ReadableAccount as _};
 use solana_message::VersionedMessage;
 use solana_pubkey::Pubkey;
 use solana_sdk_ids::vote;
+use solana_signature::Signature;
 
 use crate::actions::ActionRecord;
 use crate::convert::{ParseContext, mint_of};
@@ -37,11 +38,23 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) slot: Slot,
+    /// The transaction that left them so on the chain, where it was not executed here.
+    pub(crate) author: Option<Author>,
     /// The time of the session in seconds.
     pub(crate) unix_timestamp: i64,
     pub(crate) diffs: Vec<AccountDiff>,
     /// The mints of the token accounts among them, with which amounts are shown.
     pub(crate) mints: BTreeMap<Pubkey, AccountSharedData>,
+}
+
+/// A transaction that changed accounts, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub(crate) signature: Signature,
+    /// Its index in the block; `None` for one that the user added.
+    pub(crate) index: Option<u32>,
+    /// The block's time in seconds.
+    pub(crate) block_time: Option<i64>,
 }
 
 /// Most signatures of a transaction that counts as a vote.
@@ -59,6 +72,15 @@ impl Done {
 
     pub(super) fn diffs(&self) -> &[AccountDiff] {
         self.changes().map_or(&[], |changes| &changes.diffs)
+    }
+
+    /// The transaction that changed the accounts, if one did.
+    pub(crate) fn author(&self) -> Option<Author> {
+        match self {
+            Self::Transaction(record) => Some(record.author()),
+            Self::Changes(changes) => changes.author,
+            Self::Action(_) => None,
+        }
     }
 
     pub(crate) fn transaction(&self) -> Option<&Arc<Record>> {
@@ -94,12 +116,17 @@ impl Done {
 impl Record {
     /// A transaction with what it changed.
     pub(crate) fn new(transaction: Arc<PastTransaction>, mut changes: Changes) -> Self {
-        let position = |address: &Pubkey| transaction.account_keys().position(|key| key == address);
-        // The engine sorts them by address.
-        changes
-            .diffs
-            .sort_by_key(|diff| position(&diff.address).unwrap_or(usize::MAX));
+        changes.sort_like(transaction.account_keys());
         Self { transaction, changes }
+    }
+
+    pub(super) fn author(&self) -> Author {
+        let past = &self.transaction;
+        Author {
+            signature: past.transaction.signatures.first().copied().unwrap_or_default(),
+            index: past.index,
+            block_time: past.block_time,
+        }
     }
 
     /// Whether any of these is an account key of the transaction, static or loaded.
@@ -122,6 +149,23 @@ impl Record {
 }
 
 impl Changes {
+    /// The same as left by a transaction with these account keys that was not executed here.
+    pub(crate) fn of<'a>(mut self, author: Author, account_keys: impl Iterator<Item = &'a Pubkey>) -> Self {
+        self.sort_like(account_keys);
+        Self {
+            author: Some(author),
+            ..self
+        }
+    }
+
+    /// The engine sorts them by address.
+    fn sort_like<'a>(&mut self, keys: impl Iterator<Item = &'a Pubkey>) {
+        let keys: Vec<&Pubkey> = keys.collect();
+        let position = |address: &Pubkey| keys.iter().position(|key| *key == address);
+        self.diffs
+            .sort_by_key(|diff| position(&diff.address).unwrap_or(usize::MAX));
+    }
+
     /// What it takes to show the state that an account has after its change.
     pub(crate) fn context(&self, account: &AccountSharedData) -> ParseContext {
         ParseContext {
@@ -145,7 +189,6 @@ fn account_size(account: &AccountSharedData) -> usize {
 pub(super) mod tests {
     use simulator_archive::model::{LoadedAddresses, Outcome};
     use solana_message::{Message, MessageHeader, compiled_instruction::CompiledInstruction};
-    use solana_signature::Signature;
     use solana_transaction::versioned::VersionedTransaction;
 
     use super::*;

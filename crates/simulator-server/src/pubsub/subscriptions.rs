@@ -204,7 +204,7 @@ impl Subject {
                 let transactions = records.iter().map(|record| &*record.transaction);
                 convert::block_result(head, transactions, self.topic.block_form())
             }
-            Item::Diff(record, index) => convert::diff_result(&record.transaction, &record.changes.diffs[*index]),
+            Item::Diff(done, index) => write_diff(done, *index),
             Item::Logs(record) => convert::logs_result(&record.transaction),
             Item::Received(record) => convert::received_result(&record.transaction),
             Item::Root(slot) => convert::root_result(*slot),
@@ -262,6 +262,13 @@ impl Topic {
             Whose::Program(_) => convert::program_result(changes, index, form),
         }
     }
+}
+
+fn write_diff(done: &Done, index: usize) -> String {
+    let (Some(changes), Some(author)) = (done.changes(), done.author()) else {
+        unreachable!("only what a transaction has changed is told as its changes");
+    };
+    convert::diff_result(changes, &author, index)
 }
 
 fn notification(kind: Kind, id: u64, result: &str, cursor: Cursor) -> String {

@@ -104,7 +104,8 @@ pub(super) enum Item {
     Action(Arc<ActionRecord>),
     /// A block with these of its transactions.
     Block(Arc<SlotHead>, Vec<Arc<Record>>),
-    Diff(Arc<Record>, usize),
+    /// The change at this place of those of a transaction.
+    Diff(Done, usize),
     Logs(Arc<Record>),
     Received(Arc<Record>),
     Root(Slot),
@@ -179,9 +180,9 @@ impl Topic {
             (Self::Logs(which), Entry::Transaction(record)) => {
                 one(which.includes(record), || Item::Logs(Arc::clone(record)))
             }
-            (Self::Diffs(whose), Entry::Transaction(record)) => {
-                let item = |index| Item::Diff(Arc::clone(record), index);
-                whose.changes(record).map(item).collect()
+            (Self::Diffs(whose), Entry::Transaction(record)) => whose.told(&Done::Transaction(Arc::clone(record))),
+            (Self::Diffs(whose), Entry::Changes(changes)) if changes.author.is_some() => {
+                whose.told(&Done::Changes(Arc::clone(changes)))
             }
             (Self::Signature(signature, arrival), Entry::Transaction(record)) => {
                 let is_it = record.transaction.transaction.signatures.first() == Some(signature);
@@ -220,8 +221,8 @@ impl Item {
             Self::Account(done, index) => data(&done.diffs()[*index].after),
             Self::Action(record) => record.size(),
             Self::Block(_, records) => records.iter().map(|record| record.transaction.size()).sum(),
-            Self::Diff(record, index) => {
-                let diff = &record.changes.diffs[*index];
+            Self::Diff(done, index) => {
+                let diff = &done.diffs()[*index];
                 data(&diff.before) + data(&diff.after)
             }
             Self::Logs(record) | Self::Transaction(record) => record.transaction.size(),
@@ -232,19 +233,20 @@ impl Item {
 }
 
 impl Whose {
-    /// The places in a record of the changes that are meant.
-    fn changes(self, record: &Record) -> impl Iterator<Item = usize> {
-        let is_meant = move |index: &usize| {
-            let diff = &record.changes.diffs[*index];
-            match self {
-                Self::Account(address) => diff.address == address,
-                Self::Program(program) => {
-                    let mut states = [&diff.before, &diff.after].into_iter().flatten();
-                    states.any(|account| *account.owner() == program)
-                }
+    /// The changes that are meant, one by one.
+    fn told(self, done: &Done) -> Vec<Item> {
+        let meant = done.diffs().iter().enumerate().filter(|(_, diff)| self.includes(diff));
+        meant.map(|(index, _)| Item::Diff(done.clone(), index)).collect()
+    }
+
+    fn includes(self, diff: &AccountDiff) -> bool {
+        match self {
+            Self::Account(address) => diff.address == address,
+            Self::Program(program) => {
+                let mut states = [&diff.before, &diff.after].into_iter().flatten();
+                states.any(|account| *account.owner() == program)
             }
-        };
-        (0..record.changes.diffs.len()).filter(is_meant)
+        }
     }
 }
 
@@ -325,7 +327,7 @@ mod tests {
                     after.as_ref().map_or(0, ReadableAccount::lamports)
                 )
             }
-            Item::Diff(record, index) => format!("diff {}", record.changes.diffs[*index].address),
+            Item::Diff(done, index) => format!("diff {}", done.diffs()[*index].address),
             other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
         };
         topic.items(entry).iter().map(show).collect()
@@ -342,6 +344,27 @@ mod tests {
             [1, 4].map(|name| format!("diff {}", key(name)))
         );
         assert!(told(&Topic::Diffs(Whose::Account(key(3))), &entry).is_empty());
+    }
+
+    #[test]
+    fn what_a_transaction_left_that_was_not_executed_is_told_as_its_change_and_nothing_else_is() {
+        let changed = outside(&[(1, 5, 8), (2, 5, 9)]);
+        let diffs = Topic::Diffs(Whose::Account(key(2)));
+        assert!(
+            told(&diffs, &Entry::Changes(Arc::clone(&changed))).is_empty(),
+            "no transaction left it"
+        );
+        let author = record(3, &[], 0, &[]).author();
+        let by_name = Changes {
+            author: Some(author),
+            diffs: changed.diffs.clone(),
+            ..Changes::default()
+        };
+        let entry = Entry::Changes(Arc::new(by_name));
+        assert_eq!(told(&diffs, &entry), [format!("diff {}", key(2))]);
+        assert!(told(&Topic::Logs(Which::All), &entry).is_empty());
+        let encoding = UiTransactionEncoding::Json;
+        assert!(told(&Topic::Transactions(Which::All, encoding), &entry).is_empty());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::handle::SessionHandle;
 
 /// Sets an account up that holds the lamports and the fee, and has it send them; answers the transaction's signature.
 pub(super) async fn request_airdrop(session: &SessionHandle, params: Params<'_>) -> Answer {
+    session.check_executing()?;
     let to = pubkey(&params.required::<String>(0, "a pubkey")?)?;
     let lamports: u64 = params.required(1, "lamports")?;
     params.optional::<RpcRequestAirdropConfig>(2, "config")?;

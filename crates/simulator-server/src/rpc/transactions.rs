@@ -65,6 +65,7 @@ pub(super) async fn get_signature_statuses(session: &SessionHandle, params: Para
 
 /// Executes a transaction in the open slot, and answers when that is done. Its signatures are not checked.
 pub(super) async fn send_transaction(session: &SessionHandle, params: Params<'_>) -> Answer {
+    session.check_executing()?;
     let text: String = params.required(0, "a transaction")?;
     let config: RpcSendTransactionConfig = params.optional(1, "config")?.unwrap_or_default();
     let transaction = read_transaction(&text, config.encoding)?;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::actions::payment;
 use crate::conversation::{RICH, transfer_to};
+use crate::pubsub::TOKEN_PROGRAM;
 use crate::support::{Control, Rpc, Running, SampleArchive};
 
 const STAKE: &str = "Stake11111111111111111111111111111111111111";
@@ -37,9 +38,10 @@ struct Scene {
     reached: u64,
 }
 
-/// A server's sample, and the changes that the tests need.
+/// A server's sample, and the changes that the tests need. Some sessions take on recorded states.
 async fn config(state: &Path) -> (SampleArchive, ServerConfig) {
     let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    sample.index(1000).await;
     let mut config = sample.config();
     // A reminder is an event of its own, which a slow machine would see and a fast one would not.
     config.times.reminder_delay = Duration::from_secs(3_600);
@@ -132,9 +134,13 @@ async fn result_of(rpc: &Rpc) -> Vec<Value> {
     let mut result: Vec<Value> = data.rest().await;
     data.subscribe("actionSubscribe", json!([null, {}])).await;
     result.extend(data.rest().await);
-    for method in ["getReplaySummary", "getReplayOutcomes"] {
+    let changes = json!([TOKEN_PROGRAM, {"address_type": "program", "replayFromSlot": 36}]);
+    data.subscribe("accountDiffSubscribe", changes).await;
+    result.extend(data.rest().await);
+    for method in ["getReplaySummary", "getReplayStateDigest"] {
         result.push(rpc.call(method, json!([])).await);
     }
+    result.push(rpc.reply("getReplayOutcomes", json!([])).await);
     for address in [RICH, SOMEBODY] {
         result.push(rpc.reply("getBalance", json!([address])).await);
     }
@@ -232,6 +238,30 @@ async fn a_session_with_actions_is_the_same_session() {
         ask(json!({"advanceCount": 4, "requestId": "a"})),
         ask(json!({"advanceCount": 1, "requestId": "b"})),
         ask(json!({"advanceCount": 1000, "requestId": "c"})),
+    ];
+    is_the_same_after_every_crash(params, 1, script).await;
+}
+
+#[tokio::test]
+async fn a_session_that_takes_on_recorded_states_is_the_same_session() {
+    let params = json!({"startSlot": 36, "endSlot": 44, "replayAccountState": true, "disconnectTimeoutSecs": 900,
+        "sendSummary": true});
+    let ask = |method, params, reached| Scene {
+        act: Act::Ask(method, params),
+        reached,
+    };
+    let account = json!({"data": {"data": "", "encoding": "base64"}, "executable": false, "lamports": 5_000_000,
+        "owner": "11111111111111111111111111111111", "space": 0});
+    let refused = payment(RICH, SOMEBODY, 1_000_000);
+    let script = vec![
+        ask("continue", json!({"advanceCount": 2, "requestId": "a"}), 1),
+        Scene {
+            act: Act::Call("modifyAccounts", json!([{RICH: account, SOMEBODY: account}])),
+            reached: 0,
+        },
+        ask("continueTo", json!({"slot": 41, "batchIndex": 1, "requestId": "b"}), 1),
+        ask("continue", json!({"transactions": [refused], "requestId": "c"}), 2),
+        ask("continue", json!({"advanceCount": 1000, "requestId": "d"}), 1),
     ];
     is_the_same_after_every_crash(params, 1, script).await;
 }

@@ -64,8 +64,12 @@ impl SampleArchive {
         Self { directory }
     }
 
+    pub(crate) fn location(&self) -> &str {
+        self.directory.path().to_str().unwrap()
+    }
+
     pub(crate) fn config(&self) -> ServerConfig {
-        ServerConfig::local(vec![self.directory.path().to_str().unwrap().to_owned()])
+        ServerConfig::local(vec![self.location().to_owned()])
     }
 }
 
