@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use ahash::HashMap;
 use simulator_archive::model::Account;
-use simulator_archive::{LatticeHash, Scope};
+use simulator_archive::{Bank, LatticeHash, Scope};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_pubkey::Pubkey;
 use solana_sdk_ids::bpf_loader_upgradeable;
 
 use crate::bank_hash::in_lattice;
 use crate::deployment;
+use crate::parent::ParentBank;
 use crate::report::AccountDiff;
 
 /// What is known about one address.
@@ -48,6 +49,8 @@ pub struct AccountBase {
     sorted: OnceLock<Vec<Pubkey>>,
     /// Accounts of code that say when it was deployed.
     deployments: OnceLock<Vec<Pubkey>>,
+    /// The bank whose accounts these are, where more is known of it.
+    parent: Option<ParentBank>,
 }
 
 impl AccountBase {
@@ -64,7 +67,16 @@ impl AccountBase {
             lattice: OnceLock::new(),
             sorted: OnceLock::new(),
             deployments: OnceLock::new(),
+            parent: None,
         }
+    }
+
+    /// The same with what an archive knows of the parent of its first block. It counts where these are the accounts of
+    /// that bank.
+    #[must_use]
+    pub fn with_parent(mut self, bank: Option<&Bank>) -> Self {
+        self.parent = bank.and_then(ParentBank::parse);
+        self
     }
 
     /// Whether the base holds every account of the chain, or only some.
@@ -192,6 +204,11 @@ impl AccountStore {
 
     pub(crate) fn scope(&self) -> Scope {
         self.base.scope
+    }
+
+    /// The bank at `slot`, if that is the one whose accounts the base holds and more is known of it.
+    pub(crate) fn parent_at(&self, slot: u64) -> Option<&ParentBank> {
+        self.base.parent.as_ref().filter(|parent| parent.slot == slot)
     }
 
     /// The account, if it is known to exist.

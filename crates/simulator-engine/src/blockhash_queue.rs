@@ -72,6 +72,13 @@ impl BlockhashQueue {
         self.entries.retain(|_, index| *index >= oldest);
     }
 
+    /// Takes over a longer list, newest first, if it begins with the same one.
+    pub(crate) fn extend_to(&mut self, blockhashes: &[Hash]) {
+        if blockhashes.len() > self.entries.len() && blockhashes.first() == Some(&self.last.blockhash) {
+            self.replace(blockhashes.iter().copied().zip(0..), None);
+        }
+    }
+
     /// All entries, newest first, each with the number of blocks since.
     pub(crate) fn by_age(&self) -> Vec<(Hash, u64)> {
         let entries = self.entries.iter();
@@ -180,6 +187,25 @@ mod tests {
         full.register(hash(150), 5000);
         assert_eq!(full.age(&hash(999)), BlockhashAge::Invalid);
         assert_eq!(queue(20).age(&hash(999)), BlockhashAge::Invalid);
+    }
+
+    #[test]
+    fn a_longer_list_of_the_same_chain_completes_a_full_sysvar() {
+        let longer: Vec<_> = (0..151).rev().map(|number| hash(number + 1000)).collect();
+        let recent: Vec<_> = longer[..150]
+            .iter()
+            .map(|blockhash| RecentBlockhash {
+                blockhash: *blockhash,
+                lamports_per_signature: 5000,
+            })
+            .collect();
+        let mut queue = BlockhashQueue::from_sysvar(&recent).expect("at least one entry");
+        assert_eq!(queue.age(&hash(1000)), BlockhashAge::PossiblyMissing);
+        queue.extend_to(&[hash(7), hash(8)]);
+        queue.extend_to(&longer);
+        assert_eq!(queue.age(&hash(1000)), BlockhashAge::Valid);
+        assert_eq!(queue.age(&hash(999)), BlockhashAge::Invalid);
+        assert_eq!(queue.remaining_blocks(&hash(1150)), Some(150));
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod lookup;
 mod natives;
 mod outcome;
 mod outside;
+mod parent;
 mod proof;
 mod reads;
 mod recorded;

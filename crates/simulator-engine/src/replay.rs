@@ -219,8 +219,12 @@ impl Replay {
         accounts.limit_deployments(clock.slot);
         let runtime = Runtime::new(feature_set, &accounts, clock.slot)?;
         let recent = sysvars::read_recent_blockhashes(&accounts)?;
-        let blockhashes = BlockhashQueue::from_sysvar(&recent)
+        let mut blockhashes = BlockhashQueue::from_sysvar(&recent)
             .ok_or(SysvarError::Malformed(solana_sdk_ids::sysvar::recent_blockhashes::ID))?;
+        let parent = accounts.parent_at(clock.slot).cloned();
+        if let Some(parent) = &parent {
+            blockhashes.extend_to(&parent.blockhashes);
+        }
         let fee_rate = FeeRate(blockhashes.last().lamports_per_signature);
         accounts.take_slot_changes();
         Ok(Self {
@@ -238,9 +242,9 @@ impl Replay {
             tip: Tip {
                 slot: clock.slot,
                 epoch: clock.epoch,
-                block_height: clock.slot,
+                block_height: parent.as_ref().map_or(clock.slot, |parent| parent.block_height),
                 signatures: 0,
-                recorded_bank_hash: None,
+                recorded_bank_hash: parent.map(|parent| parent.hash),
             },
             open: None,
             changed_outside: Vec::new(),

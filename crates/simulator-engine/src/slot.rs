@@ -47,13 +47,13 @@ impl Replay {
         })
     }
 
-    /// The parent's bank hash: recorded, or named by this block's votes, or computed.
+    /// The parent's bank hash: named by this block's votes, or recorded, or computed.
     ///
     /// In a session that its user changed, the chain's own hashes must be used: every vote would fail otherwise.
     fn parent_bank_hash(&mut self, decoded: &DecodedBlock) -> Option<Hash> {
         let mut named = votes::named_hashes(decoded.block(), decoded.transactions());
         if let Some(recorded) = self.tip.recorded_bank_hash {
-            named.insert(self.tip.slot, recorded);
+            named.entry(self.tip.slot).or_insert(recorded);
         }
         self.proof.confirm(&named);
         let hash = named.get(&self.tip.slot).copied().or_else(|| self.proof.last());

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use simulator_archive::model::Slot;
-use simulator_archive::{AccountReader, Archive, ArchiveDigest, ArchiveError, Scope};
+use simulator_archive::{AccountReader, Archive, ArchiveDigest, ArchiveError};
 use simulator_engine::{AccountBase, Checkpoint, ContextError, ENGINE_VERSION, Replay, ReplayOptions, SetupError};
 use thiserror::Error;
 use tokio::task::JoinError;
@@ -176,8 +176,7 @@ impl Archives {
         reader: AccountReader,
     ) -> Result<Arc<AccountBase>, KeyframeError> {
         let cell = self.bases.cell((archive.digest(), slot));
-        let scope = archive.manifest().scope;
-        cell.get_or_try_init(|| load_base(slot, reader, scope)).await.cloned()
+        cell.get_or_try_init(|| load_base(archive, slot, reader)).await.cloned()
     }
 
     /// What is kept of the replay at an inner keyframe. None if it is not this engine's after all.
@@ -232,11 +231,16 @@ impl ServedArchive {
     }
 }
 
-async fn load_base(slot: Slot, reader: AccountReader, scope: Scope) -> Result<Arc<AccountBase>, KeyframeError> {
+async fn load_base(archive: &Archive, slot: Slot, reader: AccountReader) -> Result<Arc<AccountBase>, KeyframeError> {
     let accounts = reader.all().await;
     let accounts = accounts.map_err(|source| KeyframeError::Archive { slot, source })?;
-    let base = tokio::task::spawn_blocking(move || AccountBase::from_accounts(accounts, scope)).await;
-    base.map(Arc::new)
+    let archive = archive.clone();
+    let base = tokio::task::spawn_blocking(move || {
+        let manifest = archive.manifest();
+        AccountBase::from_accounts(accounts, manifest.scope).with_parent(manifest.bank.as_ref())
+    });
+    base.await
+        .map(Arc::new)
         .map_err(|source| KeyframeError::Task { slot, source })
 }
 

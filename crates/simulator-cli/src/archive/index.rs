@@ -203,7 +203,9 @@ impl Recorded {
 async fn base(archive: &Archive) -> Result<Arc<AccountBase>, ArchiveError> {
     let (_, reader) = archive.accounts_at(archive.manifest().first_slot)?;
     let accounts = reader.all().await?;
-    Ok(Arc::new(AccountBase::from_accounts(accounts, archive.manifest().scope)))
+    let manifest = archive.manifest();
+    let base = AccountBase::from_accounts(accounts, manifest.scope);
+    Ok(Arc::new(base.with_parent(manifest.bank.as_ref())))
 }
 
 /// What the deltas hold is what the engine computed; where that is not what the chain did, they are wrong too.

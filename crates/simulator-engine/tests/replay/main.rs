@@ -6,6 +6,7 @@ mod changes;
 mod checkpoints;
 mod digests;
 mod ledgers;
+mod parent;
 mod real;
 mod recorded;
 mod scoped;
