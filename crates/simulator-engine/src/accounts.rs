@@ -266,6 +266,14 @@ impl AccountStore {
         }
     }
 
+    /// Takes back that nothing stands at an address of which the base knows nothing.
+    pub(crate) fn doubt_absent(&mut self, address: &Pubkey) {
+        let is_absent = self.written.get(address).is_some_and(Option::is_none);
+        if is_absent && !self.base.accounts.contains_key(address) {
+            self.written.remove(address);
+        }
+    }
+
     fn replace(&mut self, address: Pubkey, account: Option<AccountSharedData>) {
         let before = match self.written.insert(address, account) {
             Some(written) => written,

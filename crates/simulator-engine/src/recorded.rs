@@ -82,12 +82,16 @@ impl Replay {
         self.take_on(block, edge);
     }
 
-    /// What a recorded balance shows to be empty is known not to exist.
+    /// What a recorded balance shows to be empty is known not to exist. What is there since and the deltas say nothing of,
+    /// because they are those of some accounts only, is not known.
     fn learn_absent(&mut self, keys: &[Pubkey], recorded: &Outcome) {
-        if self.accounts.scope() == Scope::Listed {
-            let balances = keys.iter().zip(&recorded.pre_balances);
-            for (key, _) in balances.filter(|(_, balance)| **balance == 0) {
-                self.accounts.assume_absent(key);
+        if self.accounts.scope() == Scope::All {
+            return;
+        }
+        for (key, balance) in keys.iter().zip(&recorded.post_balances) {
+            match balance {
+                0 => self.accounts.assume_absent(key),
+                _ => self.accounts.doubt_absent(key),
             }
         }
     }

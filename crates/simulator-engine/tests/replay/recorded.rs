@@ -154,6 +154,30 @@ fn what_is_unknown_stays_unknown_where_some_accounts_are_listed() {
     assert!(all.iter().any(|key| taken.account(key) == Lookup::Absent));
 }
 
+/// As in a part of an archive, whose deltas are those of its accounts: what others create is not taken not to exist.
+#[test]
+fn what_deltas_say_nothing_of_is_unknown_once_it_exists() {
+    let recorded = Recorded::of(Loaded::listed_sample());
+    let start = recorded.ledger.replay();
+    let is_listed = |address: &Pubkey| matches!(start.account(address), Lookup::Known(_));
+    let truth = Loaded::sample();
+    let (mut executed, mut taken) = (truth.replay(), recorded.replay());
+    let (mut absent, mut created) = (0, 0);
+    for (index, block) in truth.blocks.iter().enumerate() {
+        let reports = execute_slot(&mut executed, block).0;
+        let part = recorded.edited_block(index, |delta| delta.changes.retain(|change| is_listed(&change.address)));
+        execute_slot(&mut taken, &part);
+        for key in reports.iter().flat_map(|report| &report.account_keys) {
+            match (executed.account(key), taken.account(key)) {
+                (Lookup::Absent, Lookup::Absent) => absent += 1,
+                (Lookup::Known(_), Lookup::Unknown) => created += 1,
+                (one, other) => assert_eq!(one, other, "{key}"),
+            }
+        }
+    }
+    assert!(absent > 0 && created > 0, "{absent} {created}");
+}
+
 #[test]
 fn each_transaction_leaves_what_it_left() {
     let recorded = Recorded::of(Loaded::sample());
