@@ -19,7 +19,6 @@ pub(crate) struct Lineage {
 
 /// What has reached an account, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Reached {
     pub(crate) class: DivergenceClass,
     pub(crate) way: Way,
@@ -27,7 +26,6 @@ pub(crate) struct Reached {
 
 /// How something has reached an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) enum Way {
     /// The user changed this very account.
     Directly,

@@ -134,7 +134,6 @@ pub enum OutcomeField {
 
 /// What a divergence is put down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub enum DivergenceClass {
     /// The user changed an account that the transaction, or one before it, depends on.
     Overridden,
@@ -247,7 +246,6 @@ pub struct BankHashDifference {
 
 /// Why a bank hash cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub enum ProofUnavailable {
     /// The archive lists only some accounts.
     AccountsIncomplete,
@@ -259,7 +257,6 @@ pub enum ProofUnavailable {
 
 /// Something that the runtime did outside transactions and that could not be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub enum Unreproduced {
     /// A transaction without a recorded outcome named accounts of which the archive says nothing; they were taken not to
     /// exist. Counted by account.

@@ -1,11 +1,9 @@
-//! What a replay knows beside its accounts, as a JSON document. Nothing in it depends on the order of a map in memory.
+//! What a replay knows beside its accounts, in bincode with integers of fixed size. Nothing in it depends on the order of a
+//! map in memory.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bincode::Options;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use simulator_archive::model::Slot;
@@ -19,18 +17,18 @@ use crate::proof::Proof;
 use crate::replay::{Replay, Tip};
 use crate::report::{BankHashDifference, Occurrences, ProofUnavailable, Unreproduced};
 
-/// Names the shape of the document; a change of the shape changes the number.
+/// Names the encoding. It changes with these structures, and with the order of the variants of the enumerations in them
+/// ([`Unreproduced`], [`ProofUnavailable`], [`DivergenceClass`](crate::DivergenceClass)).
 const VERSION: u32 = 1;
 
 /// What a replay knows beside its accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Memory {
     version: Version,
     tip: TipMemory,
     blockhashes: QueueMemory,
     /// Message hashes of the transactions of each recent block, oldest first.
-    seen: Vec<Hashes>,
+    seen: Vec<Vec<Raw>>,
     proof: ProofMemory,
     lineage: Vec<LineageMemory>,
     trials: TrialsMemory,
@@ -42,68 +40,86 @@ pub(super) struct Memory {
 struct Version;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TipMemory {
     slot: Slot,
     epoch: u64,
     block_height: u64,
     signatures: u64,
-    recorded_bank_hash: Option<Base58<Hash>>,
+    recorded_bank_hash: Option<Raw>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct QueueMemory {
     /// Newest first, each with the number of blocks since.
-    entries: Vec<(Base58<Hash>, u64)>,
+    entries: Vec<(Raw, u64)>,
     /// For how many more blocks hashes that are valid may be missing.
     incomplete_for: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProofMemory {
-    last: Option<Base58<Hash>>,
+    last: Option<Raw>,
     first_difference: Option<DifferenceMemory>,
     unavailable: Option<ProofUnavailable>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DifferenceMemory {
     slot: Slot,
-    recorded: Base58<Hash>,
-    computed: Base58<Hash>,
+    recorded: Raw,
+    computed: Raw,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LineageMemory {
-    account: Base58<Pubkey>,
+    account: Raw,
     by: Reached,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TrialsMemory {
     left: u32,
-    missing: Vec<Base58<Pubkey>>,
+    missing: Vec<Raw>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OccurrencesMemory {
     count: u64,
     first_slot: Slot,
 }
 
-/// A value that is written as its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Base58<T>(T);
+/// A hash or an address, as its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Raw([u8; 32]);
 
-/// Hashes one after the other, as base64.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Hashes(Vec<Hash>);
+impl From<Hash> for Raw {
+    fn from(hash: Hash) -> Self {
+        Self(hash.to_bytes())
+    }
+}
+
+impl From<Raw> for Hash {
+    fn from(raw: Raw) -> Self {
+        Self::new_from_array(raw.0)
+    }
+}
+
+impl From<Pubkey> for Raw {
+    fn from(address: Pubkey) -> Self {
+        Self(address.to_bytes())
+    }
+}
+
+impl From<Raw> for Pubkey {
+    fn from(raw: Raw) -> Self {
+        Self::new_from_array(raw.0)
+    }
+}
+
+/// Nothing may be left over, and no length is believed that the bytes do not bear out.
+fn encoding() -> impl Options {
+    bincode::DefaultOptions::new().with_fixint_encoding()
+}
 
 impl Memory {
     pub(super) fn of(replay: &Replay) -> Self {
@@ -121,26 +137,31 @@ impl Memory {
                 epoch,
                 block_height,
                 signatures,
-                recorded_bank_hash: recorded_bank_hash.map(Base58),
+                recorded_bank_hash: recorded_bank_hash.map(Raw::from),
             },
             blockhashes: QueueMemory::of(&replay.blockhashes),
-            seen: replay.seen.recent().map(Hashes).collect(),
+            seen: replay
+                .seen
+                .recent()
+                .map(|block| block.into_iter().map(Raw::from).collect())
+                .collect(),
             proof: ProofMemory::of(&replay.proof),
             lineage: lineage(&replay.lineage),
             trials: TrialsMemory {
                 left: replay.trials.left,
-                missing: replay.trials.missing.iter().copied().map(Base58).collect(),
+                missing: replay.trials.missing.iter().copied().map(Raw::from).collect(),
             },
             unreproduced: unreproduced(replay),
         }
     }
 
-    pub(super) fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(text)
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, bincode::Error> {
+        encoding().deserialize(bytes)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("plain structs of numbers and strings always serialise")
+        let encoded = encoding().serialize(self);
+        encoded.expect("plain structs of numbers and bytes always serialise")
     }
 
     /// Makes a replay over the same accounts know this.
@@ -151,21 +172,27 @@ impl Memory {
             epoch: tip.epoch,
             block_height: tip.block_height,
             signatures: tip.signatures,
-            recorded_bank_hash: tip.recorded_bank_hash.map(|hash| hash.0),
+            recorded_bank_hash: tip.recorded_bank_hash.map(Hash::from),
         };
-        let entries = self.blockhashes.entries.iter().map(|(hash, age)| (hash.0, *age));
+        let entries = self
+            .blockhashes
+            .entries
+            .iter()
+            .map(|(hash, age)| (Hash::from(*hash), *age));
         replay.blockhashes.replace(entries, self.blockhashes.incomplete_for);
         for block in &self.seen {
-            block.0.iter().for_each(|hash| replay.seen.insert(*hash));
+            for hash in block {
+                replay.seen.insert(Hash::from(*hash));
+            }
             replay.seen.close_block();
         }
         self.proof.restore(&mut replay.proof);
         for LineageMemory { account, by } in &self.lineage {
-            replay.lineage.reach([&account.0], *by);
+            replay.lineage.reach([&Pubkey::from(*account)], *by);
         }
         replay.trials = Trials {
             left: self.trials.left,
-            missing: self.trials.missing.iter().map(|feature| feature.0).collect(),
+            missing: self.trials.missing.iter().copied().map(Pubkey::from).collect(),
         };
         for (what, occurrences) in &self.unreproduced {
             let occurrences = Occurrences {
@@ -182,7 +209,7 @@ impl QueueMemory {
     fn of(queue: &BlockhashQueue) -> Self {
         let entries = queue.by_age().into_iter();
         Self {
-            entries: entries.map(|(hash, age)| (Base58(hash), age)).collect(),
+            entries: entries.map(|(hash, age)| (Raw::from(hash), age)).collect(),
             incomplete_for: queue.incomplete_for(),
         }
     }
@@ -193,11 +220,11 @@ impl ProofMemory {
         let results = proof.results();
         let difference = results.first_difference.map(|difference| DifferenceMemory {
             slot: difference.slot,
-            recorded: Base58(difference.recorded),
-            computed: Base58(difference.computed),
+            recorded: difference.recorded.into(),
+            computed: difference.computed.into(),
         });
         Self {
-            last: proof.last().map(Base58),
+            last: proof.last().map(Raw::from),
             first_difference: difference,
             unavailable: results.unavailable,
         }
@@ -206,17 +233,17 @@ impl ProofMemory {
     fn restore(&self, proof: &mut Proof) {
         let difference = self.first_difference.map(|difference| BankHashDifference {
             slot: difference.slot,
-            recorded: difference.recorded.0,
-            computed: difference.computed.0,
+            recorded: difference.recorded.into(),
+            computed: difference.computed.into(),
         });
-        proof.remember(self.last.map(|hash| hash.0), difference, self.unavailable);
+        proof.remember(self.last.map(Hash::from), difference, self.unavailable);
     }
 }
 
 fn lineage(lineage: &Lineage) -> Vec<LineageMemory> {
     let reached = lineage.reached().into_iter();
     let memory = reached.map(|(account, by)| LineageMemory {
-        account: Base58(account),
+        account: account.into(),
         by,
     });
     memory.collect()
@@ -246,37 +273,5 @@ impl<'de> Deserialize<'de> for Version {
             VERSION => Ok(Self),
             other => Err(D::Error::custom(format_args!("version {other} is not {VERSION}"))),
         }
-    }
-}
-
-impl<T: Display> Serialize for Base58<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Base58<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-impl Serialize for Hashes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(Hash::to_bytes).collect();
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hashes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
-        let (hashes, rest) = bytes.as_chunks::<32>();
-        if !rest.is_empty() {
-            return Err(D::Error::custom("the last hash is cut short"));
-        }
-        Ok(Self(hashes.iter().copied().map(Hash::new_from_array).collect()))
     }
 }

@@ -32,7 +32,7 @@ pub struct Checkpoint {
 /// A context that was not written by this version of the engine.
 #[derive(Debug, Error)]
 #[error("the context of a keyframe is not one of {engine}", engine = crate::ENGINE_VERSION)]
-pub struct ContextError(#[from] serde_json::Error);
+pub struct ContextError(#[from] bincode::Error);
 
 impl Checkpoint {
     /// Puts a checkpoint together from what [`differences`](Self::differences) and [`context`](Self::context) gave.
