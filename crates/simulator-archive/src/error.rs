@@ -100,6 +100,12 @@ pub enum ArchiveError {
         #[source]
         source: MalformedError,
     },
+    /// Somebody else has written to the same place.
+    #[error("the archive at {location} was replaced while this one was being written; try again, one at a time")]
+    ReplacedMeanwhile {
+        /// The location.
+        location: String,
+    },
     /// No keyframe is early enough.
     #[error("no state is known at slot {slot}; the first keyframe of the archive is at slot {first}")]
     NoKeyframe {

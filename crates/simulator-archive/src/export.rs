@@ -69,6 +69,17 @@ pub enum ExportError {
         /// The slot of the archive's first block.
         first: Slot,
     },
+    /// The deltas do not hold every change, so that they do not lead to the state at the start of the range.
+    #[error(
+        "the state before slot {slot} is not known: the archive holds only some accounts, and not all that changed them; \
+         begin at slot {first}"
+    )]
+    Inexact {
+        /// The slot of the first block of the range.
+        slot: Slot,
+        /// The slot of the archive's first block.
+        first: Slot,
+    },
     /// A transaction of a block is none.
     #[error("slot {slot}, transaction {index} is malformed")]
     Transaction {
@@ -297,18 +308,18 @@ async fn changes_before(archive: &Archive, slot: Slot) -> Result<BTreeMap<Pubkey
     if slot == manifest.first_slot {
         return Ok(BTreeMap::new());
     }
-    if manifest.state_index.is_none() {
-        return Err(ExportError::NoState {
-            slot,
-            first: manifest.first_slot,
-        });
+    let first = manifest.first_slot;
+    match &manifest.state_index {
+        Some(index) if index.exact => {}
+        Some(_) => return Err(ExportError::Inexact { slot, first }),
+        None => return Err(ExportError::NoState { slot, first }),
     }
     let inner = archive.inner_keyframe_before(slot);
     let mut changed: BTreeMap<_, _> = match inner {
         Some(inner) => archive.differences_at(inner).all().await?.into_iter().collect(),
         None => BTreeMap::new(),
     };
-    let mut deltas = archive.deltas(inner.unwrap_or(manifest.first_slot)..=slot - 1);
+    let mut deltas = archive.deltas(inner.unwrap_or(first)..=slot - 1);
     while let Some(delta) = deltas.next().await? {
         changed.extend(delta.changes.into_iter().map(|change| (change.address, change.account)));
     }

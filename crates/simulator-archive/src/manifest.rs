@@ -112,7 +112,8 @@ pub struct Closure {
     pub undetermined_transactions: u64,
     /// How many addresses the closure names.
     pub addresses: u64,
-    /// How many of these have an account in the first keyframe. The others did not exist then.
+    /// How many of these have an account in the first keyframe. The others did not exist then, or were not in the archive
+    /// of which this is a part.
     pub found: u64,
 }
 

@@ -57,7 +57,17 @@ pub(crate) async fn read(location: &Location) -> Result<(Manifest, ArchiveDigest
 /// Publishes the manifest, and with it the archive.
 pub(crate) async fn write(location: &Location, manifest: &Manifest) -> Result<(), ArchiveError> {
     let object = location.object(crate::MANIFEST_NAME);
-    let payload = PutPayload::from(encode(manifest));
+    let text = encode(manifest);
+    // What cannot be opened again must not take the place of what can.
+    let checked = match text.len() as u64 > MAX_MANIFEST {
+        true => Err(ManifestError::TooLarge { limit: MAX_MANIFEST }),
+        false => check(manifest),
+    };
+    checked.map_err(|source| ArchiveError::Manifest {
+        object: object.clone(),
+        source,
+    })?;
+    let payload = PutPayload::from(text);
     location
         .store
         .put(&object, payload)
@@ -234,7 +244,7 @@ fn keyframes_fit(manifest: &Manifest) -> bool {
     let mut segments = manifest.segments_of(SegmentKind::Accounts);
     keyframes.is_sorted_by(|one, next| one < next)
         && keyframes.first().is_some_and(|first| *first <= manifest.first_slot)
-        && segments.all(|segment| keyframes.contains(&segment.first_slot))
+        && segments.all(|segment| keyframes.binary_search(&segment.first_slot).is_ok())
 }
 
 /// An index is of the version that has one, and holds as many records as it says.
@@ -250,7 +260,7 @@ fn index_fits(manifest: &Manifest) -> bool {
     };
     let keyframes = &index.keyframes;
     let is_inner = |slot: &Slot| *slot > manifest.first_slot && *slot <= manifest.last_slot;
-    let is_known = |segment: &Segment| keyframes.contains(&segment.first_slot);
+    let is_known = |segment: &Segment| keyframes.binary_search(&segment.first_slot).is_ok();
     manifest.format_version == manifest.needed_version()
         && keyframes.is_sorted_by(|one, next| one < next)
         && keyframes.iter().all(is_inner)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use solana_pubkey::Pubkey;
 
 use crate::digest::ArchiveDigest;
-use crate::error::ArchiveError;
+use crate::error::{ArchiveError, MalformedError};
 use crate::location::Location;
 use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::manifest_file;
@@ -234,7 +234,12 @@ impl DeltaReader {
                 self.next = Some(frame);
                 break;
             }
-            changes.extend(decode_changes_frame(&frame)?);
+            let more = decode_changes_frame(&frame)?;
+            let ends = changes.last().zip(more.first());
+            if ends.is_some_and(|(last, next)| last.writer > next.writer) {
+                return Err(frame.malformed(MalformedError::Records));
+            }
+            changes.extend(more);
         }
         Ok(Some(SlotDelta { slot, changes }))
     }

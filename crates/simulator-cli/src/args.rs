@@ -334,7 +334,8 @@ pub(crate) struct IndexArgs {
     /// The archive
     #[arg(value_name = "PATH")]
     pub(crate) archive: String,
-    /// Slots from one keyframe to the next: a session replays at most so many on the way to its first slot
+    /// Least number of slots from one keyframe to the next: a session replays about so many at most on the way to its
+    /// first slot
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) interval: NonZeroU64,
 }

@@ -232,6 +232,11 @@ impl AccountStore {
         self.base.scope == Scope::All || self.written.contains_key(address) || self.base.accounts.contains_key(address)
     }
 
+    /// Whether the account existed at the start of the archive.
+    pub(crate) fn is_in_base(&self, address: &Pubkey) -> bool {
+        self.base.accounts.contains_key(address)
+    }
+
     /// Where an upgradeable program keeps its code, as its account says.
     pub(crate) fn program_data_address(&self, program: &Pubkey) -> Option<Pubkey> {
         program_data_address_in(self.get(program)?)

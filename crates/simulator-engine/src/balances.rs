@@ -62,16 +62,26 @@ impl Replay {
         executed: &mut Executed,
     ) {
         self.count_unexecuted(transaction);
-        complete_keys(transaction, outcome, executed);
+        if !self.is_beyond_record(transaction, executed) {
+            self.take_over_balances(transaction, outcome, executed);
+        }
+    }
+
+    /// Takes over what is recorded of the accounts that a transaction may have written.
+    pub(crate) fn take_over_balances(
+        &mut self,
+        transaction: &VersionedTransaction,
+        outcome: &Outcome,
+        executed: &mut Executed,
+    ) {
         let keys = std::mem::take(&mut executed.account_keys);
-        if !self.is_overridden(&keys) && outcome.post_balances.len() == keys.len() {
+        if outcome.post_balances.len() == keys.len() {
             let recorded = Recorded {
                 transaction,
                 keys: &keys,
                 outcome,
             };
-            let writable = std::mem::take(&mut executed.writable_keys);
-            for address in writable {
+            for address in std::mem::take(&mut executed.writable_keys) {
                 self.take_over(&recorded, address, executed);
             }
             executed.account_diffs.sort_by_key(|diff| diff.address);
@@ -79,12 +89,20 @@ impl Replay {
         executed.account_keys = keys;
     }
 
-    /// Counts what a transaction that is not executed has paid for.
+    /// Counts a transaction that is not executed as processed, and what it has paid for.
     pub(crate) fn count_unexecuted(&mut self, transaction: &VersionedTransaction) {
+        self.seen.insert(transaction.message.hash());
         if let Some(open) = &mut self.open {
             let signatures = transaction.message.header().num_required_signatures;
             open.fees.add_unexecuted(signatures.into());
         }
+    }
+
+    /// Whether a user's change has reached anything that a transaction depends on, so that its record does not say what it
+    /// would do now.
+    pub(crate) fn is_beyond_record(&self, transaction: &VersionedTransaction, executed: &Executed) -> bool {
+        let inherited = self.inherited(transaction, executed);
+        inherited.is_some_and(|inherited| inherited.class == DivergenceClass::Overridden)
     }
 
     /// Whether a user's change has reached any of these accounts.
@@ -112,7 +130,11 @@ impl Replay {
                 executed.writable_keys.push(address);
                 account
             }
-            After::Unknown => return executed.writable_keys.push(address),
+            After::Unknown => {
+                // What was not there may be now.
+                self.accounts.doubt_absent(&address);
+                return executed.writable_keys.push(address);
+            }
         };
         if self.options.account_diffs == AccountDiffs::Record {
             let diff = diff(address, before.known().as_ref(), &account);

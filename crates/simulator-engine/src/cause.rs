@@ -22,7 +22,7 @@ pub(crate) struct Cause {
 }
 
 /// How often transactions are executed a second time to find a cause. Each time compiles their programs anew.
-const MAX_TRIALS: u32 = 256;
+pub(crate) const MAX_TRIALS: u32 = 256;
 
 /// Executions that are left for finding causes, and what they have found.
 #[derive(Debug)]

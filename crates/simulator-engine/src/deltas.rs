@@ -5,44 +5,43 @@
 
 use simulator_archive::Scope;
 use simulator_archive::model::{Change, Outcome, SlotDelta, Writer};
-use solana_account::AccountSharedData;
 use solana_transaction::versioned::VersionedTransaction;
 
-use crate::accounts::to_shared;
-use crate::balances::complete_keys;
 use crate::block::DecodedBlock;
-use crate::historical::{Executed, diff};
+use crate::historical::Executed;
 use crate::replay::Replay;
 use crate::report::AccountDiffs;
 
 impl Replay {
-    /// Takes over what a transaction changed that could not be executed: of the accounts of the archive, this is all. No
-    /// account changes where a user's change has reached the transaction.
+    /// Takes over what a transaction of the block changed that could not be executed. Of the accounts that the archive
+    /// holds from its start the delta says all; of others, which transactions of the session may have created, the record
+    /// says what can be known. No account changes where a user's change has reached the transaction.
     pub(crate) fn take_over_delta(
         &mut self,
-        delta: &SlotDelta,
+        block: &DecodedBlock,
         index: usize,
-        recorded: Option<&Outcome>,
         transaction: &VersionedTransaction,
         executed: &mut Executed,
     ) {
         self.count_unexecuted(transaction);
-        if let Some(recorded) = recorded {
-            complete_keys(transaction, recorded, executed);
-        }
-        if self.is_overridden(&executed.account_keys) {
+        let (Some(delta), Ok(number)) = (block.delta(), u32::try_from(index)) else {
+            return;
+        };
+        let changes = || written_by(delta, Writer::Transaction(number));
+        let is_overridden = changes().any(|change| self.is_overridden([&change.address]));
+        if is_overridden || self.is_beyond_record(transaction, executed) {
             return;
         }
-        executed.writable_keys.clear();
-        let Ok(index) = u32::try_from(index) else { return };
-        for change in written_by(delta, Writer::Transaction(index)) {
-            let after = state_after(change);
-            if self.options.account_diffs == AccountDiffs::Record {
-                let diff = diff(change.address, self.accounts.get(&change.address), &after);
-                executed.account_diffs.extend(diff);
-            }
-            self.lineage.heal(&change.address);
-            self.accounts.put(change.address, after);
+        let is_changed = |address| changes().any(|change| change.address == address);
+        executed
+            .writable_keys
+            .retain(|address| !is_changed(*address) && !self.accounts.is_in_base(address));
+        let diffs = self.take_on(block.block().slot, changes());
+        if self.options.account_diffs == AccountDiffs::Record {
+            executed.account_diffs = diffs;
+        }
+        if let Some(recorded) = recorded_outcome(block, index) {
+            self.take_over_balances(transaction, recorded, executed);
         }
     }
 
@@ -50,18 +49,20 @@ impl Replay {
     /// reached. Only where not all accounts are known: otherwise it has been computed. Where nothing is executed, what was
     /// recorded always decides.
     pub(crate) fn take_over_edge(&mut self, block: &DecodedBlock, edge: Writer) {
-        if !self.executes() {
-            return self.lay_over(block, edge);
-        }
-        let Some(delta) = block.delta().filter(|_| self.accounts.scope() == Scope::Listed) else {
+        let is_needed = !self.executes() || self.accounts.scope() == Scope::Listed;
+        let Some(delta) = block.delta().filter(|_| is_needed) else {
             return;
         };
-        for change in written_by(delta, edge) {
-            if !self.is_overridden([&change.address]) {
-                self.accounts.put(change.address, state_after(change));
-            }
-        }
+        let changes: Vec<_> = written_by(delta, edge)
+            .filter(|change| !self.executes() || !self.is_overridden([&change.address]))
+            .collect();
+        self.take_on(block.block().slot, changes);
     }
+}
+
+/// What was recorded of a transaction.
+pub(crate) fn recorded_outcome(block: &DecodedBlock, index: usize) -> Option<&Outcome> {
+    block.block().transactions.get(index)?.outcome.as_ref()
 }
 
 /// What one writer changed.
@@ -70,9 +71,4 @@ pub(crate) fn written_by(delta: &SlotDelta, writer: Writer) -> impl Iterator<Ite
     delta.changes[first..]
         .iter()
         .take_while(move |change| change.writer == writer)
-}
-
-/// The state from the change on; without lamports it is none.
-fn state_after(change: &Change) -> AccountSharedData {
-    change.account.clone().map(to_shared).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use solana_svm_transaction::svm_message::SVMMessage;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
+use crate::balances::complete_keys;
 use crate::block::{DecodedBlock, first_signature};
 use crate::cause::{Cause, Compared};
 use crate::check::{Origin, Sanitized};
@@ -44,9 +45,12 @@ impl Replay {
             Some(signer) => Executed::skipped(transaction, Skip::IgnoredSigner(signer)),
             None => self.execute_and_commit(transaction, Origin::Block, recorded),
         };
+        if let (None, Some(recorded)) = (executed.execution.outcome(), recorded) {
+            complete_keys(transaction, recorded, &mut executed);
+        }
         if executed.lacks_account() {
             match (block.delta(), recorded) {
-                (Some(delta), _) => self.take_over_delta(delta, index, recorded, transaction, &mut executed),
+                (Some(_), _) => self.take_over_delta(block, index, transaction, &mut executed),
                 (None, Some(recorded)) => self.take_over_record(transaction, recorded, &mut executed),
                 (None, None) => {}
             }
@@ -103,7 +107,6 @@ impl Replay {
     ) -> Executed {
         let keys = outcome::account_keys(transaction);
         if let Some(unknown) = self.unknown_account(open, transaction, &keys, recorded) {
-            self.seen.insert(*transaction.message_hash());
             return Executed::of(transaction, keys, Execution::Skipped(Skip::UnknownAccount(unknown)));
         }
         let result = self.machine(open).execute(transaction, origin, &self.seen);
@@ -170,7 +173,10 @@ impl Replay {
                 }
             }
         }
-        AccountView::from(&self.accounts).first_unknown(keys)
+        // What a transaction before has left unknown follows from what that one lacked.
+        let unknown: Vec<_> = AccountView::from(&self.accounts).unknown(keys).collect();
+        let is_first = |account: &&Pubkey| self.lineage.of([*account]).is_none();
+        unknown.iter().find(is_first).or(unknown.first()).copied()
     }
 
     /// Where nothing was recorded, nothing speaks against taking accounts that are not listed as absent: those that a
@@ -215,7 +221,7 @@ impl Replay {
 
     /// What has reached anything that a transaction depends on: its accounts, its lookup tables, and the code of the
     /// programs that it invoked.
-    fn inherited(&self, transaction: &VersionedTransaction, executed: &Executed) -> Option<Reached> {
+    pub(crate) fn inherited(&self, transaction: &VersionedTransaction, executed: &Executed) -> Option<Reached> {
         if self.lineage.is_empty() {
             return None;
         }

@@ -13,8 +13,6 @@ use crate::report::DivergenceClass;
 #[derive(Debug, Default)]
 pub(crate) struct Lineage {
     reached: HashMap<Pubkey, Reached>,
-    /// The first of the causes there are, in the order of [`DivergenceClass`].
-    cause: Option<DivergenceClass>,
 }
 
 /// What has reached an account, and how.
@@ -56,9 +54,10 @@ impl Lineage {
         self.reached.is_empty()
     }
 
-    /// Why anything at all is no longer what it was.
+    /// Why anything at all is no longer what it was: the first of the causes there are, in the order of
+    /// [`DivergenceClass`].
     pub(crate) fn cause(&self) -> Option<DivergenceClass> {
-        self.cause
+        self.reached.values().map(|reached| reached.class).min()
     }
 
     /// Notes that an account is what it was on the chain again.
@@ -69,7 +68,6 @@ impl Lineage {
     /// Notes that these accounts are no longer what they were.
     pub(crate) fn reach<'a>(&mut self, accounts: impl IntoIterator<Item = &'a Pubkey>, by: Reached) {
         for account in accounts {
-            self.cause = Some(self.cause.map_or(by.class, |cause| cause.min(by.class)));
             let reached = self.reached.entry(*account).or_insert(by);
             *reached = by.min(*reached);
         }

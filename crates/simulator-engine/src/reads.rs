@@ -57,7 +57,7 @@ impl Replay {
         let remaining = self.blockhashes.remaining_blocks(&blockhash).unwrap_or(0);
         BlockhashInfo {
             blockhash,
-            last_valid_block_height: self.block_height() + remaining,
+            last_valid_block_height: self.block_height().saturating_add(remaining),
         }
     }
 

@@ -4,7 +4,7 @@
 //! features, epochs. What was recorded of the runtime is laid over what it comes to, and decides.
 
 use simulator_archive::Scope;
-use simulator_archive::model::{Change, Outcome, Writer};
+use simulator_archive::model::{Change, Outcome, Slot, Writer};
 use solana_pubkey::Pubkey;
 
 use crate::accounts::to_shared;
@@ -60,9 +60,10 @@ impl Replay {
             complete_keys(transaction, recorded, &mut skipped);
             self.learn_absent(&skipped.account_keys, recorded);
         }
-        self.seen.insert(transaction.message.hash());
         self.count_unexecuted(transaction);
-        let taken = self.take_on(block, Writer::Transaction(number));
+        let changes = block.delta().into_iter();
+        let changes = changes.flat_map(|delta| written_by(delta, Writer::Transaction(number)));
+        let taken = self.take_on(block.block().slot, changes);
         TransactionReport {
             index: number,
             signature: first_signature(transaction),
@@ -77,11 +78,6 @@ impl Replay {
         }
     }
 
-    /// Has accounts take on what the runtime left at an edge of a slot.
-    pub(crate) fn lay_over(&mut self, block: &DecodedBlock, edge: Writer) {
-        self.take_on(block, edge);
-    }
-
     /// What a recorded balance shows to be empty is known not to exist. What is there since and the deltas say nothing of,
     /// because they are those of some accounts only, is not known.
     fn learn_absent(&mut self, keys: &[Pubkey], recorded: &Outcome) {
@@ -91,20 +87,25 @@ impl Replay {
         for (key, balance) in keys.iter().zip(&recorded.post_balances) {
             match balance {
                 0 => self.accounts.assume_absent(key),
+                // What the user removed stays so until the chain writes it.
+                _ if self.is_overridden([key]) => {}
                 _ => self.accounts.doubt_absent(key),
             }
         }
     }
 
-    /// Nothing that the virtual machine keeps of an account outlives the state that it is of.
-    fn take_on(&mut self, block: &DecodedBlock, writer: Writer) -> Vec<AccountDiff> {
+    /// Has accounts take on states of the chain's. Nothing that the virtual machine keeps of an account outlives the state
+    /// that it is of.
+    pub(crate) fn take_on<'a>(
+        &mut self,
+        slot: Slot,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Vec<AccountDiff> {
         let mut taken = Taken::default();
-        let changes = block.delta().into_iter().flat_map(|delta| written_by(delta, writer));
         for change in changes {
             self.take_on_state(change, &mut taken);
         }
         if taken.is_code {
-            let slot = block.block().slot;
             self.runtime.forget_programs(slot, (&self.accounts).into());
         }
         if taken.is_sysvar {
@@ -115,6 +116,7 @@ impl Replay {
 
     fn take_on_state(&mut self, change: &Change, taken: &mut Taken) {
         let address = change.address;
+        self.lineage.heal(&address);
         let before = self.accounts.get(&address).cloned();
         let after = change.account.clone().map(to_shared);
         if before == after {

@@ -65,7 +65,7 @@ impl Recorder {
             count: 0,
             first_slot: slot,
         });
-        occurrences.count += 1;
+        occurrences.count = occurrences.count.saturating_add(1);
     }
 
     /// Notes what could not be reproduced before the session.

@@ -208,7 +208,7 @@ impl Replay {
 
     pub(crate) fn over(mut accounts: AccountStore, options: ReplayOptions) -> Result<Self, SetupError> {
         let mut proof = Proof::new(&accounts);
-        if options.deviate() {
+        if options.features != FeatureChoice::Accounts {
             proof.session_changed();
         }
         let feature_set = features::initial(&options.features, &accounts);
@@ -258,6 +258,9 @@ impl Replay {
     /// A slot is still open, the block does not follow the last one, or a sysvar is malformed.
     pub fn open_slot(&mut self, block: Arc<DecodedBlock>) -> Result<(), SlotError> {
         self.begin_session();
+        if self.options.deviate() {
+            self.proof.session_changed();
+        }
         self.open_any_slot(block)
     }
 

@@ -65,11 +65,16 @@ impl<'a> AccountView<'a> {
 
     /// The first of some accounts, with the code of the programs among them, of which the archive says nothing.
     pub(crate) fn first_unknown(self, keys: &[Pubkey]) -> Option<Pubkey> {
-        if self.store.scope() == Scope::All {
-            return None;
-        }
-        let code = keys.iter().filter_map(|key| program_data_address_in(self.get(key)?));
-        keys.iter().copied().chain(code).find(|key| !self.is_known(key))
+        self.unknown(keys).next()
+    }
+
+    /// All of them.
+    pub(crate) fn unknown(self, keys: &'a [Pubkey]) -> impl Iterator<Item = Pubkey> + 'a {
+        let code = keys
+            .iter()
+            .filter_map(move |key| program_data_address_in(self.get(key)?));
+        let keys = keys.iter().copied().chain(code);
+        keys.filter(move |key| self.store.scope() == Scope::Listed && !self.is_known(key))
     }
 
     fn changed(self, address: &Pubkey) -> Option<&'a Option<AccountSharedData>> {

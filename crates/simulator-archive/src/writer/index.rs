@@ -4,6 +4,7 @@ use bytes::Bytes;
 use solana_pubkey::Pubkey;
 
 use crate::codec::{Encoder, encode_change, encode_difference};
+use crate::digest::ArchiveDigest;
 use crate::error::{ArchiveError, WriteError};
 use crate::location::Location;
 use crate::manifest::{Manifest, Segment, SegmentKind, StateIndex};
@@ -22,6 +23,8 @@ pub struct IndexWriter {
     limits: SegmentLimits,
     /// The manifest without an index.
     manifest: Manifest,
+    /// What is to be replaced, if it is this archive itself.
+    expected: Option<ArchiveDigest>,
     last_delta: Option<Slot>,
     changes: u64,
     deltas: Stream,
@@ -52,7 +55,11 @@ struct Stream {
 impl IndexWriter {
     /// Starts to write the index of an archive.
     pub fn new(archive: &Archive, limits: SegmentLimits) -> Self {
-        Self::over(archive.location().clone(), archive.manifest().without_index(), limits)
+        let manifest = archive.manifest().without_index();
+        Self {
+            expected: Some(archive.digest()),
+            ..Self::over(archive.location().clone(), manifest, limits)
+        }
     }
 
     /// Starts to write the index of an archive whose segments are at a location.
@@ -61,6 +68,7 @@ impl IndexWriter {
             location,
             limits,
             manifest,
+            expected: None,
             last_delta: None,
             changes: 0,
             deltas: Stream::new(SegmentKind::Deltas),
@@ -93,7 +101,8 @@ impl IndexWriter {
                 records = 0;
             }
         }
-        if records > 0 {
+        // A slot that changed nothing has a delta, too.
+        if records > 0 || delta.changes.is_empty() {
             self.deltas.push(slot, records, &chunk.into_bytes())?;
         }
         self.deltas.end_large(&self.location, &self.limits).await
@@ -174,8 +183,21 @@ impl IndexWriter {
             changes: self.changes,
         });
         manifest.format_version = manifest.needed_version();
+        self.check_unchanged().await?;
         manifest_file::write(&self.location, &manifest).await?;
         Ok(manifest)
+    }
+
+    /// The blocks and accounts that the index belongs to must still be there.
+    async fn check_unchanged(&self) -> Result<(), ArchiveError> {
+        let Some(expected) = self.expected else { return Ok(()) };
+        let (_, found) = manifest_file::read(&self.location).await?;
+        match found == expected {
+            true => Ok(()),
+            false => Err(ArchiveError::ReplacedMeanwhile {
+                location: self.location.to_string(),
+            }),
+        }
     }
 
     fn segments(&self) -> impl Iterator<Item = &Segment> {

@@ -78,7 +78,7 @@ pub(super) async fn add_index(
         archive: archive.to_owned(),
         source: Box::new(source),
     })?;
-    let slots = opened.manifest().last_slot - opened.manifest().first_slot + 1;
+    let slots = (opened.manifest().last_slot - opened.manifest().first_slot).saturating_add(1);
     let progress = Progress::start(visibility, Unit::Slots, slots, "indexing");
     let indexed = on_a_thread(opened, interval, progress.clone()).await;
     progress.clear();

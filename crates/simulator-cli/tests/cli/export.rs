@@ -1,5 +1,7 @@
 //! `sim archive export`, and what a replay of a part agrees with.
 
+use std::path::Path;
+
 use serde_json::Value;
 use simulator_testkit::{accounts, paths};
 
@@ -15,10 +17,10 @@ fn indexed() -> Workspace {
     workspace
 }
 
-/// How many accounts of a run's end differ from the truth of the sample's end, and what the run reports.
-fn differing_at_end(workspace: &Workspace, archive: &str) -> (usize, Value) {
+/// How many accounts of a run's end differ from the truth of the ledger's end, and what the run reports.
+fn differing_at_end(workspace: &Workspace, archive: &str, ledger: &Path) -> (usize, Value) {
     let report = workspace.sim_json(&["run", "--archive", archive, "--json", "--dump-accounts", "end.jsonl"]);
-    let truth = accounts::read(&paths::sample("agave-small").join("accounts-end.jsonl.gz")).expect("the truth");
+    let truth = accounts::read(&ledger.join("accounts-end.jsonl.gz")).expect("the truth");
     let end = accounts::read(&workspace.path("end.jsonl")).expect("a dump");
     assert!(!end.is_empty());
     let differing = end
@@ -40,7 +42,7 @@ fn a_scope_with_deltas_holds_what_other_transactions_did() {
     let import = ["archive", "import", "--ledger", text(&sample), "--out", "without"];
     workspace.sim(&[&import, &scope[..]].concat()).succeeded();
 
-    let (differing, report) = differing_at_end(&workspace, "stakes");
+    let (differing, report) = differing_at_end(&workspace, "stakes", &sample);
     let count = |report: &Value, field: &str| report["summary"][field].as_u64().expect("a number");
     assert_eq!((differing, count(&report, "diverged")), (0, 0), "{}", report["summary"]);
     assert!(
@@ -48,7 +50,7 @@ fn a_scope_with_deltas_holds_what_other_transactions_did() {
         "{}",
         report["summary"]
     );
-    let (differing, _) = differing_at_end(&workspace, "without");
+    let (differing, _) = differing_at_end(&workspace, "without", &sample);
     assert!(differing > 0, "the deltas make no difference");
 
     // An index of it begins anywhere, too.
@@ -60,7 +62,34 @@ fn a_scope_with_deltas_holds_what_other_transactions_did() {
     let after = workspace.sim_json(&part);
     assert_eq!(after["metadata"]["result_digest"], before["metadata"]["result_digest"]);
     assert_eq!(after["summary"]["matched"], before["summary"]["matched"]);
-    assert_eq!(differing_at_end(&workspace, "stakes").0, 0);
+    assert_eq!(differing_at_end(&workspace, "stakes", &sample).0, 0);
+}
+
+/// Over two epoch boundaries, with programs that are upgraded and accounts that come and go.
+#[test]
+fn a_large_part_is_exact_to_its_end() {
+    let Some(ledger) = paths::shared_ledger_or_skip("agave-full") else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let import = [
+        "archive",
+        "import",
+        "--ledger",
+        text(&ledger),
+        "--out",
+        "full",
+        "--index-interval",
+        "50",
+    ];
+    workspace.sim(&import).succeeded();
+    let token = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+    workspace
+        .sim(&["archive", "export", "full", "--out", "token", "--scope-program", token])
+        .succeeded();
+    let (differing, report) = differing_at_end(&workspace, "token", &ledger);
+    let counts = ["matched", "diverged", "unverifiable"].map(|field| report["summary"][field].as_u64());
+    assert_eq!((differing, counts), (0, [Some(3960), Some(0), Some(1222)]));
 }
 
 #[test]

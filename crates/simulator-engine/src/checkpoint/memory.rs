@@ -11,7 +11,7 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 
 use crate::blockhash_queue::BlockhashQueue;
-use crate::cause::Trials;
+use crate::cause::{MAX_TRIALS, Trials};
 use crate::lineage::{Lineage, Reached};
 use crate::proof::Proof;
 use crate::replay::{Replay, Tip};
@@ -191,7 +191,7 @@ impl Memory {
             replay.lineage.reach([&Pubkey::from(*account)], *by);
         }
         replay.trials = Trials {
-            left: self.trials.left,
+            left: self.trials.left.min(MAX_TRIALS),
             missing: self.trials.missing.iter().copied().map(Pubkey::from).collect(),
         };
         for (what, occurrences) in &self.unreproduced {
