@@ -15,6 +15,9 @@ use solana_transaction_error::TransactionError;
 
 use crate::support::{Loaded, dump, execute_block, execute_slot, record};
 
+/// BLAKE3 of the context of the sample after three blocks.
+const CONTEXT_OF_THE_SAMPLE: &str = "96c6ea4aae35c73c7161c3474e35eadfdde03c00d715b57ceaa2e2a3a3579036";
+
 /// What can be said of a session at its end.
 #[derive(Debug, PartialEq)]
 struct End {
@@ -249,6 +252,16 @@ fn a_context_of_another_shape_is_refused() {
             context.len()
         );
     }
+}
+
+/// Archives hold contexts. If this fails, the number that stands at the beginning of the encoding has to change with it.
+#[test]
+fn the_encoding_of_a_context_is_the_one_that_archives_hold() {
+    let ledger = Loaded::sample();
+    let (_, checkpoint) = Recorded::whole(&ledger).before(3);
+    let context = checkpoint.context();
+    assert_eq!(context[..4], 1_u32.to_le_bytes());
+    assert_eq!(blake3::hash(&context).to_hex().as_str(), CONTEXT_OF_THE_SAMPLE);
 }
 
 #[test]
