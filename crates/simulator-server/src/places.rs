@@ -82,7 +82,8 @@ impl Places {
 }
 
 impl SessionPlace {
-    /// Places for so many sessions, all of them or none, within a time. None is held while others are waited for.
+    /// Places for so many sessions, all of them or none, within a time. While those of one kind are waited for, none of
+    /// the other is held.
     ///
     /// # Errors
     /// [`NoPlaces`], for which of the two there are too few.
