@@ -259,7 +259,12 @@ impl Connection {
         .await
     }
 
+    /// Answers a client. What is refused because the server stops is not answered: the client sends it again to the next
+    /// server, which has the session.
     pub(super) async fn reply(&mut self, response: BacktestResponse) -> Progress {
+        if matches!(response, BacktestResponse::Error(_)) && self.state.shutdown.is_cancelled() {
+            return ControlFlow::Break(Ending::Restart);
+        }
         self.send(Outgoing::Reply(response)).await
     }
 
@@ -299,5 +304,35 @@ fn ending_of(error: &SocketError) -> Ending {
         SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ending::Lost,
         SocketError::Protocol(_) | SocketError::Utf8(_) => Ending::Violation,
         _ => Ending::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_session_does_not_take_is_an_error_unless_the_server_stops() {
+        let state = State::empty().await;
+        let (replies, mut answers) = mpsc::channel(1);
+        let shared = Shared {
+            driver: Arc::default(),
+            receipts: Arc::default(),
+        };
+        let mut connection = Connection::new(Arc::clone(&state), Owner::Anyone, shared, replies);
+        assert_eq!(connection.delivered(Err(SessionGone)).await, ControlFlow::Continue(()));
+        assert!(matches!(
+            answers.try_recv(),
+            Ok(Outgoing::Reply(BacktestResponse::Error(_)))
+        ));
+        state.shutdown.cancel();
+        assert_eq!(
+            connection.delivered(Err(SessionGone)).await,
+            ControlFlow::Break(Ending::Restart)
+        );
+        assert!(
+            answers.try_recv().is_err(),
+            "it would be taken for the answer to the request"
+        );
     }
 }
