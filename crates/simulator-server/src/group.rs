@@ -126,6 +126,14 @@ impl Group {
         })
     }
 
+    /// Keeps each session for whoever wants it, however long that takes.
+    fn hold(&self) -> Vec<Lease> {
+        let seats = self.parts.iter().map(|part| &part.creation.seat);
+        seats
+            .filter_map(|seat| seat.claim_vacant(&Driver::yielding()))
+            .collect()
+    }
+
     /// From now on the sessions outlive their connections.
     pub(crate) fn keep(&self) {
         self.seat.keep_for(self.disconnect);
@@ -214,8 +222,10 @@ impl State {
             self.tasks.spawn(claim.keep());
         }
         self.registry.insert_group(&group);
+        let held = group.hold();
         let state = Arc::clone(self);
-        self.tasks.spawn(GroupLife { state, group, token }.run_again(keeping));
+        self.tasks
+            .spawn(GroupLife { state, group, token }.run_again(held, keeping));
     }
 
     fn parts_of(&self, wanted: &Wanted) -> Result<Vec<RangeInclusive<Slot>>, BacktestError> {
@@ -280,15 +290,17 @@ impl GroupLife {
         self.live(made.unwrap_or_default()).await;
     }
 
-    async fn run_again(self, keeping: Keeping) {
+    /// The sessions are held until all are there: nobody can come back to them together before, however early some of
+    /// them are restored.
+    async fn run_again(self, held: Vec<Lease>, keeping: Keeping) {
         let restored = self.group.restored();
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => {}
             () = restored => {}
         }
-        // Nobody could come back before.
         self.group.seat.renew();
+        drop(held);
         self.live(keeping).await;
     }
 
@@ -386,4 +398,54 @@ fn part_request(wanted: &Wanted, range: &RangeInclusive<Slot>) -> CreateBacktest
         ..wanted.request.request.clone()
     };
     params.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::config::Times;
+    use crate::convert::session_spec;
+    use crate::seat::End;
+
+    fn wanted() -> Wanted {
+        let params = CreateSessionParams {
+            start_slot: 1,
+            end_slot: 4,
+            ..CreateSessionParams::default()
+        };
+        let request = params.into();
+        Wanted {
+            spec: session_spec(&request, &Times::default()).unwrap(),
+            request: Box::new(request),
+            owner: Owner::Anyone,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_restored_early_is_kept_until_all_are_there_and_for_its_window_from_then_on() {
+        let (state, wanted) = (State::empty().await, wanted());
+        let window = wanted.spec.disconnect;
+        let (parts, made): (Vec<_>, Vec<_>) = [1..=2, 3..=4]
+            .map(|range| {
+                let (creation, made) = Creation::new(&part_wanted(&wanted, &range), Seat::vacant(window));
+                (Part { range, creation }, made)
+            })
+            .into_iter()
+            .unzip();
+        let [early, late] = [0, 1].map(|part: usize| Arc::clone(&parts[part].creation.seat));
+        state.begin_group_again(new_control_id(), &wanted, parts, Keeping::default());
+        let early = tokio::spawn(async move { early.over().await });
+        made[0].send_replace(Some(Err(stopped("there is no engine in this test"))));
+        sleep(window * 3).await;
+        assert!(!early.is_finished(), "nobody could come back yet");
+        let alone = late.claim(&Arc::default(), Duration::ZERO).await;
+        assert!(alone.is_ok(), "it may be driven alone");
+        let complete = Instant::now();
+        made[1].send_replace(Some(Err(stopped("nor here"))));
+        assert_eq!(early.await.unwrap(), End::Expired);
+        assert_eq!(complete.elapsed(), window);
+        assert!(!late.is_over(), "it is driven");
+    }
 }
