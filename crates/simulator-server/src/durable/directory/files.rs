@@ -60,19 +60,7 @@ pub(super) enum Locked {
 
 /// Locks what this file stands for, and makes it where there is none.
 pub(super) fn lock(path: &Path) -> Result<Locked, StateDirectoryError> {
-    lock_opened(
-        path,
-        private(OpenOptions::new().create(true).truncate(false).write(true)),
-    )
-}
-
-/// Locks what this file stands for, if it is there.
-pub(super) fn lock_existing(path: &Path) -> Result<Locked, StateDirectoryError> {
-    lock_opened(path, OpenOptions::new().write(true))
-}
-
-fn lock_opened(path: &Path, options: &OpenOptions) -> Result<Locked, StateDirectoryError> {
-    let file = match options.open(path) {
+    let file = match private(OpenOptions::new().create(true).truncate(false).write(true)).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Locked::Gone),
         Err(error) => return Err(failed("open", path)(error)),

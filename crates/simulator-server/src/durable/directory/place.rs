@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::files::{
-    Lock, Locked, StateDirectoryError, failed, lock, lock_existing, make_directory, modified, names, sync_directory,
-    write_mark,
+    Lock, Locked, StateDirectoryError, failed, lock, make_directory, modified, names, sync_directory, write_mark,
 };
 use super::{ALIVE, SET_ASIDE};
 use crate::durable::store::Custody;
@@ -61,24 +60,43 @@ impl Folder {
     }
 
     /// Removes what processes have left behind that died while they made a place, or took one apart. One that lives and
-    /// has made its directory, but not yet locked it, finds it gone, and tells its client to try again.
+    /// has made its directory, but not yet locked it, finds it gone or locked, and tells its client to try again. What
+    /// cannot be removed stays: it is in nobody's way.
     pub(super) fn sweep(self, root: &Path) -> Result<(), StateDirectoryError> {
         let folder = self.path(root);
         for name in names(&folder)?.iter().filter(|name| name.starts_with(UNNAMED)) {
             let path = folder.join(name);
-            let swept = match lock_existing(&path.join(OWNER))? {
-                Locked::Here(_lock) => fs::remove_dir_all(&path),
-                // A living process is at work there.
-                Locked::Elsewhere => continue,
-                // Not even the lock had been made, or it was the last to be left: there is nothing else in it.
-                Locked::Gone => fs::remove_dir(&path),
-            };
-            match swept {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
-                _ => {}
+            if path.is_dir()
+                && let Err(error) = sweep_up(&path)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what a crash left behind is still there"
+                );
             }
         }
         Ok(())
+    }
+}
+
+/// Removes a place without a name, unless a living process is at work there.
+fn sweep_up(path: &Path) -> Result<(), StateDirectoryError> {
+    match lock(&path.join(OWNER))? {
+        Locked::Here(_lock) => remove_locked(path),
+        Locked::Elsewhere | Locked::Gone => Ok(()),
+    }
+}
+
+/// Removes a place that this process has locked. The lock is the last to go: whatever is left by a crash can be locked
+/// and removed by others.
+fn remove_locked(path: &Path) -> Result<(), StateDirectoryError> {
+    for name in names(path)?.iter().filter(|name| *name != OWNER) {
+        let inside = path.join(name);
+        fs::remove_file(&inside).map_err(failed("remove", &inside))?;
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -180,7 +198,7 @@ impl Custody for Place {
     fn remove(&self) -> Result<(), StateDirectoryError> {
         let unnamed = self.folder.path(&self.root).join(format!("{UNNAMED}{}", self.name));
         fs::rename(self.directory(), &unnamed).map_err(failed("remove", &self.directory()))?;
-        fs::remove_dir_all(&unnamed).map_err(failed("remove", &unnamed))
+        remove_locked(&unnamed)
     }
 
     fn set_aside(&self) -> Result<(), StateDirectoryError> {

@@ -231,13 +231,16 @@ fn what_a_crash_left_unfinished_is_swept_up_at_the_start() {
     fs::write(unfinished(".b").join(OWNER), b"").unwrap();
     fs::write(unfinished(".c").join(OWNER), b"").unwrap();
     fs::write(sessions.join(".c").join(COMMANDS), b"simsesn").unwrap();
+    // While it was taken apart by a process that began with the lock, and what is nobody's place.
+    fs::write(unfinished(".e").join(COMMANDS), b"simsesn").unwrap();
+    fs::write(sessions.join(".DS_Store"), b"").unwrap();
     // Somebody is at work.
     let busy = unfinished(".d").join(OWNER);
     let lock = files::lock(&busy).unwrap();
     let kept = store.keep(&birth()).unwrap();
     let again = StateDirectory::open(root.path(), usize::MAX).unwrap();
     let left = files::names(&sessions).unwrap();
-    assert_eq!(left, [".d".to_owned(), session_name(birth().id)]);
+    assert_eq!(left, [".DS_Store", ".d", &session_name(birth().id)]);
     drop((lock, kept));
     assert_eq!(orphans(&again).len(), 1);
 }
