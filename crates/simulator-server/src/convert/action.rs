@@ -89,16 +89,19 @@ struct Reader {
     addresses: usize,
 }
 
-/// Reads the actions of a create.
+/// Reads the actions of a create, which may name these slots.
 ///
 /// # Errors
 /// `invalidRequest` that names the action and the field.
-pub(super) fn actions(params: &CreateSessionParams) -> Result<Arc<[Action]>, BacktestError> {
+pub(super) fn actions(
+    params: &CreateSessionParams,
+    slots: RangeInclusive<Slot>,
+) -> Result<Arc<[Action]>, BacktestError> {
     let Some(packed) = &params.actions else {
         return Ok(Arc::default());
     };
     let mut reader = Reader {
-        range: params.start_slot..=params.end_slot,
+        range: slots,
         budget: UnpackBudget::new(MAX_UNPACKED_BYTES),
         transactions: 0,
         recurring: 0,
@@ -296,7 +299,7 @@ mod tests {
             actions: Some(packed),
             ..CreateSessionParams::default()
         };
-        actions(&params).map_err(|error| match error {
+        actions(&params, params.start_slot..=params.end_slot).map_err(|error| match error {
             BacktestError::InvalidRequest { error } => error,
             other => panic!("{other:?}"),
         })

@@ -51,6 +51,27 @@ pub(crate) fn session_spec(
     request: &CreateBacktestSessionRequest,
     times: &Times,
 ) -> Result<SessionSpec, BacktestError> {
+    read(request, times, request.request.start_slot..=request.request.end_slot)
+}
+
+/// Reads a create that was accepted before. Its range may be a part of the one that its actions were written for: those
+/// at slots outside of it never come to their turn.
+///
+/// # Errors
+/// As [`session_spec`].
+pub(crate) fn session_spec_again(
+    request: &CreateBacktestSessionRequest,
+    times: &Times,
+) -> Result<SessionSpec, BacktestError> {
+    read(request, times, Slot::MIN..=Slot::MAX)
+}
+
+/// Reads a create whose actions may name these slots.
+fn read(
+    request: &CreateBacktestSessionRequest,
+    times: &Times,
+    action_slots: RangeInclusive<Slot>,
+) -> Result<SessionSpec, BacktestError> {
     let params = &request.request;
     if let Some(field) = unsupported_field(request) {
         return Err(invalid(format!("{field} is not supported by this server")));
@@ -68,7 +89,7 @@ pub(crate) fn session_spec(
     {
         return Err(invalid(format!("createToken is longer than {MAX_TOKEN_BYTES} bytes")));
     }
-    let actions = actions(params)?;
+    let actions = actions(params, action_slots)?;
     if params.replay_account_state
         && let Some(field) = field_about_execution(params, &actions)
     {

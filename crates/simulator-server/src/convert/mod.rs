@@ -21,7 +21,7 @@ pub(crate) use account::{
 };
 pub(crate) use action_result::action_result;
 pub(crate) use block::{BlockForm, block_result, confirmed_block};
-pub(crate) use create::{SessionSpec, session_spec};
+pub(crate) use create::{SessionSpec, session_spec, session_spec_again};
 pub(crate) use discovery::transaction_record;
 pub(crate) use event::response;
 pub(crate) use notification::{

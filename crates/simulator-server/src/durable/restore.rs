@@ -16,7 +16,7 @@ use super::store::{Birth, Kept, Orphan, Orphans, SessionStore};
 use crate::clock;
 use crate::command_log::{CommandLog, MemoryCommandLog};
 use crate::config::Limits;
-use crate::convert::{SessionSpec, session_spec};
+use crate::convert::{SessionSpec, session_spec_again};
 use crate::handle::SessionHandle;
 use crate::keys::Owner;
 use crate::launch::{Launch, launch};
@@ -160,7 +160,7 @@ impl State {
     }
 
     async fn adopt(self: &Arc<Self>, orphan: Orphan, now: SystemTime) {
-        let spec = match session_spec(&orphan.birth.request, &self.times) {
+        let spec = match session_spec_again(&orphan.birth.request, &self.times) {
             Ok(spec) => spec,
             Err(error) => {
                 report("a session cannot be restored", &error);
