@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use simulator_api::{BacktestError, ControlSessionId};
+use simulator_archive::ArchiveDigest;
 
 use super::directory::StateDirectoryError;
 use super::keeping::Keeping;
@@ -68,11 +69,8 @@ impl State {
                 return set_all_aside(keeping, parts).await;
             }
         };
-        let archives = parts.iter().flatten().map(|orphan| orphan.birth.archive);
-        if let Some(missing) = archives
-            .into_iter()
-            .find(|archive| self.archives.called(*archive).is_none())
-        {
+        let late = is_late(driven, now, wanted.spec.disconnect);
+        if !late && let Some(missing) = self.missing_archive(&parts) {
             report("a parallel session is not restored", &RestoreError::NoArchive(missing));
             return self.park_all(keeping, parts);
         }
@@ -81,11 +79,17 @@ impl State {
             members.push(self.adopt_part(&wanted, part, orphan, now).await);
         }
         let are_over = members.iter().all(|part| part.creation.seat.is_over());
-        if are_over || is_late(driven, now, wanted.spec.disconnect) {
+        if are_over || late {
             // What there still is of it is driven alone.
             return keeping.remove().await;
         }
         self.begin_group_again(birth.id, &wanted, members, keeping);
+    }
+
+    /// An archive that one of several sessions needs, and that is not served.
+    fn missing_archive(&self, parts: &[Option<Orphan>]) -> Option<ArchiveDigest> {
+        let mut archives = parts.iter().flatten().map(|orphan| orphan.birth.archive);
+        archives.find(|archive| self.archives.called(*archive).is_none())
     }
 
     fn wanted_again(&self, birth: &GroupBirth) -> Result<Wanted, BacktestError> {
