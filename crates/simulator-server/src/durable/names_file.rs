@@ -52,14 +52,7 @@ impl NamesFile {
         let mut file = private(OpenOptions::new().create(true).truncate(false).read(true).append(true))
             .open(&path)
             .map_err(failed("open", &path))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed("read", &path))?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        let given = read(&bytes[..whole]).map_err(|line| StateDirectoryError::Names {
-            path: path.clone(),
-            line,
-        })?;
-        file.set_len(whole as u64).map_err(failed("mend", &path))?;
+        let given = locked(&mut file, &path, |file| mend(file, &path))?;
         let file = Mutex::new(file);
         Ok((Self { path, file }, given))
     }
@@ -70,14 +63,44 @@ impl NamesFile {
     /// It cannot be written; what was written of it is taken back.
     pub(crate) fn add(&self, given: &GivenName) -> Result<(), StateDirectoryError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = file.metadata().map_err(failed("read", &self.path))?.len();
-        let written = file.write_all(&line(given)).and_then(|()| file.sync_data());
-        written.map_err(|error| {
-            // If that fails, too, the next start says so.
-            drop(file.set_len(length));
-            failed("write", &self.path)(error)
-        })
+        locked(&mut file, &self.path, |file| append(file, &self.path, given))
     }
+}
+
+/// Does something while no other server over the directory does anything to the file: what one of them has written of a
+/// line is not to be taken for what a crash left.
+fn locked<T>(
+    file: &mut File,
+    path: &Path,
+    work: impl FnOnce(&mut File) -> Result<T, StateDirectoryError>,
+) -> Result<T, StateDirectoryError> {
+    file.lock().map_err(failed("lock", path))?;
+    let done = work(file);
+    file.unlock().map_err(failed("unlock", path))?;
+    done
+}
+
+/// Reads the whole lines of a file, and cuts off what a crash left of another one.
+fn mend(file: &mut File, path: &Path) -> Result<Vec<GivenName>, StateDirectoryError> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed("read", path))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let given = read(&bytes[..whole]).map_err(|line| StateDirectoryError::Names {
+        path: path.to_owned(),
+        line,
+    })?;
+    file.set_len(whole as u64).map_err(failed("mend", path))?;
+    Ok(given)
+}
+
+fn append(file: &mut File, path: &Path, given: &GivenName) -> Result<(), StateDirectoryError> {
+    let length = file.metadata().map_err(failed("read", path))?.len();
+    let written = file.write_all(&line(given)).and_then(|()| file.sync_data());
+    written.map_err(|error| {
+        // If that fails, too, the next start says so.
+        drop(file.set_len(length));
+        failed("write", path)(error)
+    })
 }
 
 fn line(given: &GivenName) -> Vec<u8> {
