@@ -32,6 +32,8 @@ impl<T> Cache<T> {
     /// The place of a state. States that no session uses give way above the limit, the first by key.
     pub(super) fn cell(&self, key: Key) -> Cell<T> {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        // A load that failed or was given up leaves nothing worth keeping.
+        cells.retain(|_, cell| Arc::strong_count(cell) > 1 || cell.get().is_some());
         let cell = Arc::clone(cells.entry(key).or_default());
         let is_idle = |cell: &Cell<T>| {
             Arc::strong_count(cell) == 1 && cell.get().is_none_or(|state| Arc::strong_count(state) == 1)
