@@ -1,12 +1,15 @@
 //! What browsers ask for before a page of another origin may talk to a session.
 //!
 //! Nothing is given away by it: no credential that a browser adds by itself means anything to this server, and who knows
-//! a session's id may use its data channel, a page like any other program. Validators answer in the same way.
+//! a session's id may use its data channel, a page like any other program. Validators answer in the same way. To make a
+//! session is another matter: where no key is asked for, whoever reaches the server may, and a browser on the same machine
+//! reaches it for every page that it shows. Browsers ask nobody before they connect a WebSocket, but say for which page.
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    HOST, ORIGIN,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 /// How long a browser may go by one answer, in seconds: a day.
@@ -28,4 +31,17 @@ pub(crate) async fn preflight() -> impl IntoResponse {
 pub(crate) async fn readable_by_pages(mut response: Response) -> Response {
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     response
+}
+
+/// Whether a browser asks for a page of another server.
+pub(crate) fn is_of_foreign_page(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let here = headers.get(HOST).and_then(|host| host.to_str().ok());
+    match (page, here) {
+        (Some((_, page)), Some(here)) => !page.eq_ignore_ascii_case(here),
+        _ => true,
+    }
 }

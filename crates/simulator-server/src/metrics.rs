@@ -61,6 +61,8 @@ pub(crate) enum ConnectionKind {
 pub(crate) enum Refusal {
     /// The key is missing or wrong.
     UnknownKey,
+    /// A browser asked for a page of another server, and keys are not asked for.
+    ForeignPage,
     /// There is no such session, or not for this key.
     UnknownSession,
     /// The server has as many connections as it may.
@@ -113,6 +115,7 @@ impl Refusal {
     fn name(self) -> &'static str {
         match self {
             Self::UnknownKey => "unknown_key",
+            Self::ForeignPage => "foreign_page",
             Self::UnknownSession => "unknown_session",
             Self::ServerConnections => "server_connections",
             Self::KeyConnections => "key_connections",

@@ -73,6 +73,9 @@ async fn control_channel(
     let Some(owner) = owner(&state, &headers) else {
         return unknown_key(&state);
     };
+    if owner == Owner::Anyone && cors::is_of_foreign_page(&headers) {
+        return foreign_page(&state);
+    }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => return no_websocket(&rejection, "connect with a WebSocket, ws:// or wss://"),
@@ -210,6 +213,13 @@ fn no_websocket(rejection: &WebSocketUpgradeRejection, advice: &str) -> Response
 async fn no_endpoint() -> (StatusCode, &'static str) {
     let text = "no such endpoint: there are /backtest, /available-ranges, /usage, /health, /ready and /metrics\n";
     (StatusCode::NOT_FOUND, text)
+}
+
+/// No page that somebody happens to look at may use a server that is open to its machine.
+fn foreign_page(state: &State) -> Response {
+    state.metrics.refused(Refusal::ForeignPage);
+    let text = "pages of other servers cannot make sessions here: use a key, and a program that is not a page\n";
+    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 fn stopping(state: &State) -> Response {

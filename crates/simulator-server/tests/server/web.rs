@@ -3,6 +3,11 @@
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use simulator_archive::import::ScopeChoice;
+use simulator_server::ApiKey;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use crate::support::{Running, SampleArchive};
 
@@ -55,6 +60,40 @@ async fn a_page_of_another_origin_may_read_and_post() {
     let usage = from_a_page(Method::GET, &format!("http://{}/usage", server.address), "").await;
     assert_eq!(header(&usage, "access-control-allow-origin"), None);
     control.close().await;
+    server.stopped().await;
+}
+
+/// What a server answers to an upgrade of its control channel.
+async fn upgrade(server: &Running, origin: &str, key: Option<&str>) -> StatusCode {
+    let mut request = format!("ws://{}/backtest", server.address)
+        .into_client_request()
+        .unwrap();
+    request.headers_mut().insert("Origin", origin.parse().unwrap());
+    if let Some(key) = key {
+        request.headers_mut().insert("X-API-Key", key.parse().unwrap());
+    }
+    match connect_async(request).await {
+        Ok((_, response)) => response.status(),
+        Err(Error::Http(response)) => response.status(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_server_cannot_make_a_session_without_a_key() {
+    let sample = SampleArchive::import(ScopeChoice::Auto).await;
+    let server = Running::start(sample.config()).await;
+    for origin in [ORIGIN, "http://127.0.0.1:1", "http://127.0.0.1", "null"] {
+        assert_eq!(upgrade(&server, origin, None).await, 403, "{origin}");
+    }
+    let own = format!("http://{}", server.address);
+    assert_eq!(upgrade(&server, &own, None).await, 101);
+    server.stopped().await;
+    let mut config = sample.config();
+    config.keys = vec![ApiKey::new("desk", "secret")];
+    let server = Running::start(config).await;
+    assert_eq!(upgrade(&server, ORIGIN, Some("secret")).await, 101);
+    assert_eq!(upgrade(&server, ORIGIN, None).await, 401);
     server.stopped().await;
 }
 
