@@ -12,6 +12,7 @@ use solana_rpc_client_api::filter::RpcFilterType;
 use solana_rpc_client_api::response::{ProcessedSignatureResult, RpcSignatureResult};
 use solana_sdk_ids::sysvar;
 use solana_transaction_status::TransactionDetails;
+use std::collections::BTreeSet;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::pubsub::TOKEN_PROGRAM;
@@ -81,11 +82,8 @@ fn every_subscription_is_read_to_its_end() {
         .collect();
     assert!(logs.1.iter().map(|logs| logs.value.signature).eq(later));
     assert!(clocks.1.iter().map(|clock| clock.context.slot).eq(ledger.slots()));
-    let spaces: Vec<_> = tokens.1.iter().map(|token| token.value.account.space).collect();
-    assert!(
-        !spaces.is_empty() && spaces.iter().all(|space| *space == Some(165)),
-        "{spaces:?}"
-    );
+    let spaces: BTreeSet<_> = tokens.1.iter().map(|token| token.value.account.space).collect();
+    assert_eq!(spaces, BTreeSet::from([Some(165)]));
     let outcomes: Vec<_> = signature.1.iter().map(|outcome| outcome.value).collect();
     let err = ledger.transactions().nth(9).unwrap().meta().err.clone();
     assert_eq!(
