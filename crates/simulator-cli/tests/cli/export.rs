@@ -9,14 +9,6 @@ use crate::support::{Workspace, text};
 
 const STAKE: &str = "Stake11111111111111111111111111111111111111";
 
-fn indexed() -> Workspace {
-    let workspace = Workspace::with_archive();
-    workspace
-        .sim(&["archive", "index", "archive", "--interval", "5"])
-        .succeeded();
-    workspace
-}
-
 /// How many accounts of a run's end differ from the truth of the ledger's end, and what the run reports.
 fn differing_at_end(workspace: &Workspace, archive: &str, ledger: &Path) -> (usize, Value) {
     let report = workspace.sim_json(&["run", "--archive", archive, "--json", "--dump-accounts", "end.jsonl"]);
@@ -33,7 +25,7 @@ fn differing_at_end(workspace: &Workspace, archive: &str, ledger: &Path) -> (usi
 /// validators; what they did is taken from the deltas.
 #[test]
 fn a_scope_with_deltas_holds_what_other_transactions_did() {
-    let workspace = indexed();
+    let workspace = Workspace::with_index();
     let scope = ["--scope-program", STAKE];
     workspace
         .sim(&[&["archive", "export", "archive", "--out", "stakes"], &scope[..]].concat())
@@ -94,7 +86,7 @@ fn a_large_part_is_exact_to_its_end() {
 
 #[test]
 fn a_part_of_the_slots_replays_as_in_the_whole() {
-    let workspace = indexed();
+    let workspace = Workspace::with_index();
     let range = ["--start-slot", "44", "--end-slot", "50"];
     workspace
         .sim(&[&["archive", "export", "archive", "--out", "part"], &range[..]].concat())

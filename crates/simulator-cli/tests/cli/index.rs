@@ -5,14 +5,6 @@ use simulator_testkit::{edit, paths};
 
 use crate::support::{Workspace, text};
 
-fn indexed() -> Workspace {
-    let workspace = Workspace::with_archive();
-    workspace
-        .sim(&["archive", "index", "archive", "--interval", "5"])
-        .succeeded();
-    workspace
-}
-
 fn inspect(workspace: &Workspace, archive: &str) -> Value {
     workspace.sim_json(&["archive", "inspect", archive, "--json"])
 }
@@ -60,7 +52,7 @@ fn index_prints_what_the_archive_holds_then() {
 
 #[test]
 fn an_import_may_index_what_it_made() {
-    let workspace = indexed();
+    let workspace = Workspace::with_index();
     let sample = paths::sample("agave-small");
     let import = [
         "archive",
@@ -81,7 +73,7 @@ fn an_import_may_index_what_it_made() {
 
 #[test]
 fn sessions_are_the_same_with_and_without_an_index() {
-    let workspace = indexed();
+    let workspace = Workspace::with_index();
     let sample = paths::sample("agave-small");
     for slot in [36, 40, 41, 50, 59] {
         let without = run_from(&workspace, text(&sample), slot, &[]);
@@ -95,7 +87,7 @@ fn sessions_are_the_same_with_and_without_an_index() {
 /// Nothing before the keyframe is needed, so that it may even be damaged.
 #[test]
 fn a_session_begins_at_the_nearest_keyframe() {
-    let workspace = indexed();
+    let workspace = Workspace::with_index();
     let blocks = workspace.segment("blocks");
     let size = std::fs::read(&blocks).expect("a file").len();
     edit::flip_byte(&blocks, size / 10).expect("flipped");

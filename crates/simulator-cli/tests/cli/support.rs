@@ -46,6 +46,14 @@ impl Workspace {
         workspace
     }
 
+    /// The same with an index: a keyframe every five slots.
+    pub(crate) fn with_index() -> Self {
+        let workspace = Self::with_archive();
+        let index = ["archive", "index", "archive", "--interval", "5"];
+        workspace.sim(&index).succeeded();
+        workspace
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
